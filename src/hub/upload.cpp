@@ -76,21 +76,25 @@ std::string whole(const Local& local) {
   return bytes;
 }
 
+HubServer server_with_token() {
+  HubServer server = HubServer::from_environment("upload");
+  if (server.token.empty())
+    throw Error(ErrorKind::io,
+                fmt::format("upload: expected a token that may write in HF_TOKEN or in {}, found "
+                            "none",
+                            printable_path(hub_token_file().string())));
+  return server;
+}
+
 class Upload {
  public:
   Upload(const UploadRequest& request, const HttpOptions& options, const UploadWatch& watch)
       : request_(request),
         options_(options),
         watch_(watch),
-        server_(HubServer::from_environment("upload")),
+        server_(server_with_token()),
         client_(options),
-        api_(client_, server_, request.repository, request.revision, note()) {
-    if (server_.token.empty())
-      throw Error(ErrorKind::io,
-                  fmt::format("upload: expected a token that may write in HF_TOKEN or in {}, found "
-                              "none",
-                              printable_path(hub_token_file().string())));
-  }
+        api_(client_, server_, request.repository, request.revision, note()) {}
 
   UploadReport run() {
     open_files();
@@ -265,6 +269,8 @@ class Upload {
 };
 
 }  // namespace
+
+void check_upload_access() { server_with_token(); }
 
 UploadReport upload(const UploadRequest& request, const HttpOptions& options,
                     const UploadWatch& watch) {

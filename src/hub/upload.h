@@ -39,6 +39,10 @@ struct UploadReport {
   std::uint64_t total_bytes = 0;  ///< the size of all files
 };
 
+/// Checks what an upload needs before hours of other work: throws as upload() does in a build without
+/// uploads, for a bad environment variable, in offline mode, and without a token. Asks no server.
+void check_upload_access();
+
 /// Uploads to the hub of HubServer::from_environment(), as one commit. Files that the repository has
 /// already are not sent. Contents that the hub has from an earlier try are not sent again. Large
 /// files go in parts, and after a broken connection only the part that failed is sent again. Throws
