@@ -88,18 +88,6 @@ void copy_folder(const fs::path& from, const fs::path& to) {
   }
 }
 
-/// Copies the tokenizer files and chat files of a folder. It is an error if a file disappears
-/// before it is copied, and if a symbolic link leads nowhere.
-void copy_tokenizer(const fs::path& from, const fs::path& to) {
-  for (const fs::path& entry : entries_of(from)) {
-    const fs::path name = entry.filename();
-    if (matches(kTokenizerFiles, name))
-      copy_whole_file(entry, to / name);
-    else if (matches(kTokenizerFolders, name) && !fs::is_regular_file(entry))
-      copy_folder(entry, to / name);
-  }
-}
-
 bool is_same_form(const WeightDesc& a, const WeightDesc& b) {
   return a.format == b.format && a.dtype == b.dtype && a.group_size == b.group_size &&
          a.nested == b.nested && a.bits == b.bits && a.codebook == b.codebook;
@@ -295,6 +283,16 @@ MemoryNeed memory_for(const std::vector<WeightEdit>& edits) {
 }
 
 }  // namespace
+
+void copy_tokenizer(const fs::path& from, const fs::path& to) {
+  for (const fs::path& entry : entries_of(from)) {
+    const fs::path name = entry.filename();
+    if (matches(kTokenizerFiles, name))
+      copy_whole_file(entry, to / name);
+    else if (matches(kTokenizerFolders, name) && !fs::is_regular_file(entry))
+      copy_folder(entry, to / name);
+  }
+}
 
 std::optional<std::map<std::string, PartReport>> write_model(const ModelWrite& write,
                                                              const fs::path& output,

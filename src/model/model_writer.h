@@ -37,6 +37,10 @@ struct ModelWrite {
   std::vector<WeightEdit> edits;
 };
 
+/// Copies the tokenizer files and chat files of a folder into another one. Throws Error(io) if a file
+/// disappears before it is copied, and if a symbolic link leads nowhere.
+void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// Writes model.safetensors, config.json and copies of the tokenizer's and the chat's files into a
 /// new folder, which appears when it is complete. Unknown tensors and unknown keys of config.json
 /// are copied, except for a description of the quantization that does not fit the new weights.
