@@ -90,6 +90,7 @@ TEST_F(PrepareCli, RunsTheDocumentedLine) {
 TEST_F(PrepareCli, SaysWhatIsWrong) {
   folder_.write("rows.json", kRows);
   folder_.write("rows.parquet", "PAR1");
+  folder_.write("empty.jsonl", "\n\n");
   add_cached("owner--parts", "train-00000-of-00002.jsonl", kGreeting);
   add_cached("owner--folders", "a/train.jsonl", kGreeting);
   add_cached("owner--folders", "b/train.jsonl", kGreeting);
@@ -116,10 +117,14 @@ TEST_F(PrepareCli, SaysWhatIsWrong) {
       {{"rows.json", "--from", "x"}, 2, "--from: expected auto, messages"},
       {{"rows.json", "--limit", "0"}, 2, "--limit"},
       {{"rows.json", "--val-split", "1.5"}, 2, "--val-split"},
+      {{"rows.json", "--val-split", "1"}, 2, "--val-split: expected a share that leaves rows"},
+      {{"empty.jsonl"}, 1, "empty.jsonl: expected at least one row to write, got none of 0"},
       {{"rows.json", "rows.json"}, 2, "expected --output for several inputs"},
       {{"rows.json", "-o", "rows.json"}, 1, "expected another file than the input"},
       {{"rows.json", "-o", "absent/rows.jsonl"}, 1, "absent"},
-      {{"rows.json", "--format", "orpo"}, 1, "expected at least one row to write, got none of 4"},
+      {{"rows.json", "--format", "orpo"},
+       1,
+       "rows.json: expected at least one row to write, got none of 4"},
   };
   for (const Case& one : cases) {
     const Finished done = prepare(one.arguments);

@@ -193,6 +193,12 @@ TEST_F(TrainCli, RefusesFlagsOutOfRange) {
                    {"--lora-rank: expected a whole number from 1 to 1048576"});
   expect_refused({"train", data_.string(), "--packing", "yes"}, 2,
                  {"--packing: expected isolated or concat or none, got \"yes\""});
+  // Whether these values fit is known when the model and the examples are.
+  expect_refused({"train", data_.string(), "-o", path("run"), "--lora-rank", "5000"}, 2,
+                 {"--lora-rank: expected at most 128, the smaller side of "});
+  refused({"--targets", "q_prj"}, "--targets: expected names of linear layers");
+  refused({"--layers", "99"}, "--layers: expected 1..6 blocks, got 99");
+  refused({"--max-seq-len", "100000000"}, "--max-seq-len: expected 1..4096 tokens");
   expect_refused({"train"}, 2, {"DATA: expected a file of examples, got none"});
 }
 

@@ -159,7 +159,7 @@ std::string report_text(const PrepareReport& report, const fs::path& output,
   return text;
 }
 
-int run_command(const PrepareCommand& wanted) {
+int run_command(const PrepareCommand& wanted) try {
   const PrepareOptions options = parsed(wanted);
   if (wanted.file.empty() && wanted.inputs.size() > 1)
     throw UsageError("expected --output for several inputs, got none");
@@ -189,6 +189,10 @@ int run_command(const PrepareCommand& wanted) {
   print(wanted.json ? report_json(*report, output, validation, tokens).dump(2) + "\n"
                     : report_text(*report, output, validation, tokens));
   return kDone;
+} catch (const Error& error) {
+  if (std::string_view(error.what()).starts_with("val-split: "))
+    throw UsageError(fmt::format("--{}", error.what()));
+  throw;
 }
 
 }  // namespace

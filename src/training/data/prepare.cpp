@@ -196,12 +196,16 @@ class LineFile {
   std::string pending_;
 };
 
-void expect_rows(const std::vector<Row>& kept, const PrepareReport& report) {
+void expect_rows(std::span<const fs::path> inputs, const std::vector<Row>& kept,
+                 const PrepareReport& report) {
   if (!kept.empty()) return;
+  std::string name = inputs.empty() ? "" : printable_path(inputs.front().string());
+  if (inputs.size() > 1) name += fmt::format(" and {} more", inputs.size() - 1);
   const std::string first =
       report.refusals.empty() ? "" : "; " + report.refusals.front().places.front();
-  throw Error(ErrorKind::format, fmt::format("expected at least one row to write, got none of {}{}",
-                                             report.n_read, first));
+  throw Error(ErrorKind::format, fmt::format("{}: expected at least one row to write, got none of "
+                                             "{}{}",
+                                             name, report.n_read, first));
 }
 
 }  // namespace
@@ -221,7 +225,7 @@ std::optional<PrepareReport> prepare(std::span<const fs::path> inputs, const fs:
   PrepareReport report;
   const std::optional<std::vector<Row>> kept = kept_rows(rows, options, report, progress);
   if (!kept) return std::nullopt;
-  expect_rows(*kept, report);
+  expect_rows(inputs, *kept, report);
   const std::vector<bool> for_validation = validation_rows(kept->size(), options);
 
   LineFile training_file(output);

@@ -141,12 +141,14 @@ int status_of(const RunResult& result) {
   return kFailed;
 }
 
-/// A setting that does not fit the model or the checkpoint is a mistake in the command line.
-[[noreturn]] void rethrow(const Error& error) {
+/// A setting that does not fit the model or the checkpoint is a mistake in the command line. The
+/// library names settings without dashes.
+[[noreturn]] void rethrow(const Error& error, const TrainFlags& flags) {
   const std::string_view what = error.what();
-  if (error.kind() == ErrorKind::invalid_argument &&
-      (what.starts_with("--") || what.starts_with("DATA: ")))
-    throw UsageError(error.what());
+  if (error.kind() != ErrorKind::invalid_argument) throw;
+  if (what.starts_with("--") || what.starts_with("DATA: ")) throw UsageError(error.what());
+  if (flags.settings.has(what.substr(0, what.find(':'))))
+    throw UsageError(fmt::format("--{}", what));
   throw;
 }
 
@@ -174,7 +176,7 @@ int run_command(TrainFlags& flags) try {
   print_summary(result, plan.request.loop.optimizer.max_steps, flags.json);
   return status_of(result);
 } catch (const Error& error) {
-  rethrow(error);
+  rethrow(error, flags);
 }
 
 }  // namespace

@@ -66,6 +66,10 @@ SettingTable::Setting* SettingTable::find(std::string_view name) {
   return found == settings_.end() ? nullptr : &*found;
 }
 
+bool SettingTable::has(std::string_view name) const {
+  return std::ranges::find(settings_, name, &Setting::name) != settings_.end();
+}
+
 bool SettingTable::is_set(const Setting& setting) {
   if (setting.is_filled) return true;
   return setting.flag.empty() ? *setting.text != setting.otherwise

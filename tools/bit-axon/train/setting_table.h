@@ -22,6 +22,8 @@ class SettingTable {
   /// that the flag was given.
   void watch(const std::string& name, std::string& value);
 
+  /// Whether there is a setting of this name.
+  bool has(std::string_view name) const;
   bool is_set(std::string_view name) const;
   /// Sets the settings that are not set yet. `from` is an object with names of settings; "_" in a
   /// name means "-". `file` begins messages. Throws UsageError that names an unknown setting, or one
