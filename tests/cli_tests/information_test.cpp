@@ -12,7 +12,8 @@ namespace {
 
 const Arguments kCommands = {"run",     "chat",       "logits",    "compare",      "tokenize",
                              "inspect", "detokenize", "devices",   "download",     "quantize",
-                             "merge",   "evaluate",   "benchmark", "port-weights", "upload"};
+                             "merge",   "evaluate",   "benchmark", "port-weights", "upload",
+                             "train",   "prepare",    "pipeline"};
 
 TEST(InformationCli, EveryCommandHasAVersion) {
   const Finished version = run_well({"--version"});

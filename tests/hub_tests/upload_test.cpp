@@ -336,6 +336,26 @@ TEST_F(UploadCli, RefusesBadCommandLines) {
   expect_bad({}, 1, "found none");
 }
 
+TEST_F(UploadCli, ThePipelineUploadsItsFinalModel) {
+  const std::string output = (cache_ / "pipeline").string();
+  const Arguments pipeline = {"pipeline", "-o",           output, "--max-steps",
+                              "1",        "--orpo-steps", "1",    "--no-thermal"};
+  const Arguments upload = {"--repo-id", "owner/name"};
+  set_variable("HF_TOKEN", "");
+  const Finished refused = run(pipeline + upload, "", surroundings_);
+  EXPECT_EQ(refused.status, 1) << refused.describe();
+  EXPECT_FALSE(fs::exists(output)) << "the token is needed before the first stage";
+  set_variable("HF_TOKEN", kToken);
+  run_well(pipeline, "", surroundings_);
+  EXPECT_TRUE(to_.file_names().empty());
+  // A finished pipeline uploads when the flag is added.
+  const Finished finished = run_well(pipeline + upload, "", surroundings_);
+  EXPECT_NE(finished.err.find("stage 8 of 8: upload"), std::string::npos) << finished.err;
+  EXPECT_EQ(to_.file("model.safetensors"), read_file(output + "/final/model.safetensors"));
+  EXPECT_EQ((finished.out + finished.err + read_file(output + "/pipeline_log.txt")).find("secret"),
+            std::string::npos);
+}
+
 TEST_F(UploadCli, CtrlCEndsAnUploadAndTheSameCommandFinishesIt) {
   to_.on_store = [](const Connection& connection, const SeenRequest&) {
     connection.stall();

@@ -13,6 +13,9 @@ namespace {
 /// text after an interrupted write, and when a stream that does not block is full.
 std::string unwritten;
 
+/// The text of the PrintCapture that lives, or null.
+std::string* captured = nullptr;
+
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -21,11 +24,21 @@ double now_seconds() {
 
 void print(std::string_view text) {
   constexpr std::size_t kEnough = std::size_t{1} << 16;
+  if (captured != nullptr) {
+    captured->append(text);
+    return;
+  }
   unwritten += text;
   if (unwritten.size() >= kEnough) flush();
 }
 
-void flush() { write_standard_output(std::exchange(unwritten, {})); }
+void flush() {
+  if (captured == nullptr) write_standard_output(std::exchange(unwritten, {}));
+}
+
+PrintCapture::PrintCapture() { captured = &text_; }
+
+PrintCapture::~PrintCapture() { captured = nullptr; }
 
 void note(std::string_view line) { write_standard_error(fmt::format("bit-axon: {}\n", line)); }
 

@@ -22,6 +22,20 @@ void print(std::string_view text);
 /// Writes everything that was printed so far. Throws as print does.
 void flush();
 
+/// While this object lives, print() collects its text here and flush() writes nothing. It is for a
+/// command that runs as a part of another one. Only one object may live at a time.
+class PrintCapture {
+ public:
+  PrintCapture();
+  PrintCapture(const PrintCapture&) = delete;
+  PrintCapture& operator=(const PrintCapture&) = delete;
+  ~PrintCapture();
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
 /// Writes one line to stderr, after "bit-axon: ".
 void note(std::string_view line);
 /// Writes one line to stderr without the prefix. The line is dimmed on a terminal with colors.

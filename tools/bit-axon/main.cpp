@@ -34,7 +34,7 @@ int run_program(int argc, char** argv) {
   for (const auto add :
        {add_run, add_chat, add_logits, add_compare, add_template, add_tokenize, add_detokenize,
         add_inspect, add_devices, add_download, add_upload, add_quantize, add_merge, add_train,
-        add_port_weights, add_evaluate, add_benchmark, add_prepare})
+        add_pipeline, add_port_weights, add_evaluate, add_benchmark, add_prepare})
     add(line);
   return line.parse(argc, argv)();
 }

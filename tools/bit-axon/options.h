@@ -113,5 +113,6 @@ void add_train(CommandLine& line);
 void add_evaluate(CommandLine& line);
 void add_benchmark(CommandLine& line);
 void add_prepare(CommandLine& line);
+void add_pipeline(CommandLine& line);
 
 }  // namespace bitaxon::tool

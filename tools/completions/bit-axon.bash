@@ -18,7 +18,7 @@ _bit_axon() {
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
       run | chat | logits | compare | benchmark | template | tokenize | detokenize | inspect | devices | download | upload | \
-        quantize | merge | train | port-weights | evaluate | prepare)
+        quantize | merge | train | pipeline | port-weights | evaluate | prepare)
         command=$word
         break
         ;;
@@ -33,6 +33,14 @@ _bit_axon() {
     previous=${COMP_WORDS[COMP_CWORD - 2]}
   fi
   case $previous in
+    --sft-data)
+      flags='ultrachat alpaca openorca'
+      files=yes
+      ;;
+    --orpo-data)
+      flags='ultrafeedback hh-rlhf'
+      files=yes
+      ;;
     --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
     --chat-template)
@@ -75,14 +83,15 @@ _bit_axon() {
       --layers | --beta | --learning-rate | --min-lr | --warmup-steps | --max-steps | \
       --weight-decay | --max-grad-norm | --save-every | --keep-last | --eval-every | \
       --eval-batches | --patience | --log-every | --temp-warm | --temp-pause | --temp-resume | \
-      --temp-stop | --temp-poll)
+      --temp-stop | --temp-poll | --orpo-steps | --sft-split | --sft-limit | --orpo-split | \
+      --orpo-limit)
       return
       ;;
     *)
       case $command in
         '')
           flags='run chat logits compare benchmark template tokenize detokenize inspect devices download upload
-            quantize merge train port-weights evaluate prepare --help --version'
+            quantize merge train pipeline port-weights evaluate prepare --help --version'
           ;;
         run)
           flags="$model $device $state $adapter $text --prompt-ids --messages --json --chat -c"
@@ -130,6 +139,12 @@ _bit_axon() {
             --output-dir -o --resume --config --dry-run --json --quiet --verbose --help
             --version'
           [[ $current == -* ]] || files=yes
+          ;;
+        pipeline)
+          flags="--output-dir -o --model -m --tokenizer -t --config-small --config-medium --sft-data --sft-split
+            --sft-limit --orpo-data --orpo-split --orpo-limit --max-steps --orpo-steps --max-seq-len
+            --lora-rank --batch-size --learning-rate --seed --text --prompt --repo-id -r $device
+            --no-thermal --dry-run --json --quiet --verbose --help --version"
           ;;
         port-weights)
           flags='--source --config-small --config-medium --corpus --expert-noise --seed --dtype --json --quiet
