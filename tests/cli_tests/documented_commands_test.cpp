@@ -1,6 +1,5 @@
 // Runs the command lines of the original Bit-Axon documentation exactly as they are written there.
 // The bundled model stands in for the model of the hub, and some numbers are smaller to save time.
-// The commands for training are not tested.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -97,8 +96,8 @@ class DocumentedCommands : public testing::Test {
 };
 
 TEST_F(DocumentedCommands, EveryCommandHasHelp) {
-  for (const char* command :
-       {"run", "chat", "download", "quantize", "merge", "train", "evaluate", "benchmark"})
+  for (const char* command : {"run", "chat", "download", "upload", "quantize", "merge", "train",
+                              "prepare", "pipeline", "port-weights", "evaluate", "benchmark"})
     EXPECT_NE(run_line(fmt::format("{} --help", command)).out.find("bit-axon "), std::string::npos)
         << command;
 }
@@ -185,6 +184,38 @@ TEST_F(DocumentedCommands, BenchmarkWorksAsDocumented) {
     EXPECT_NE(run_line(line, bundled).out.find("prefill"), std::string::npos) << line;
   run_line("benchmark --config-small --seq-lengths 2,4",
            {"-i", "1", "-w", "0", "--decode-tokens", "1"});
+}
+
+TEST_F(DocumentedCommands, PipelineWorksAsDocumented) {
+  const std::string line =
+      "pipeline -o OUT --max-steps 2 --orpo-steps 1 --max-seq-len 32 --lora-rank 8 --batch-size 1";
+  const Finished finished = run_line(line, {"--config-small", "--no-thermal"});
+  for (const char* part : {"SFT loss ", "\nperplexity ", "\nORPO loss ", "OUT/final\n"})
+    EXPECT_NE(finished.out.find(part), std::string::npos) << finished.describe();
+  EXPECT_TRUE(fs::exists(at("OUT/final/model.safetensors")));
+  for (const char* flags :
+       {"pipeline --sft-data ultrachat --sft-split train --sft-limit 100 -t Qwen/Qwen2.5-3B",
+        "pipeline --orpo-data hh-rlhf --orpo-split train --orpo-limit 100 --config-medium",
+        "pipeline --output-dir OUT --tokenizer Qwen/Qwen2.5-3B -r OWNER/NAME",
+        "pipeline --config-small --repo-id OWNER/NAME"})
+    run_line(flags, {"--help"});
+}
+
+TEST_F(DocumentedCommands, PortWeightsWorksAsDocumented) {
+  expect_makes("port-weights OUT --config-small", "OUT");
+  for (const char* line : {"port-weights OUT", "port-weights OUT --config-medium"})
+    run_line(line, {"--help"});
+}
+
+/// The tests in hub_tests check the effects of the flags with a fake hub.
+TEST_F(DocumentedCommands, UploadKnowsEveryDocumentedFlag) {
+  for (const char* line :
+       {"upload ./model -r owner/name -t Qwen/Qwen2.5-3B",
+        "upload ./model --repo-id owner/name --tokenizer ./model/tokenizer.json --private",
+        "upload ./model -r owner/name -m \"A message\"",
+        "upload ./model -r owner/name --commit-message \"A message\"",
+        "upload ./model -r owner/name --benchmark-results mmlu=0.45,gsm8k=0.32"})
+    run_line(line, {"--help"});
 }
 
 /// Checks only that every flag is known, because an unknown flag is an error even together with
