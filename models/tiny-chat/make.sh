@@ -19,8 +19,8 @@ trap 'rm -rf -- "$scratch"' EXIT
 "$program" train "$here/chat.jsonl" --model-weights "$base" --device cpu --precision fast \
   --no-dora --lora-rank 64 --lora-scale 2 --lora-dropout 0 \
   --packing isolated --max-seq-len 288 --batch-size 1 --grad-accum-steps 1 \
-  --max-steps 3000 --warmup-steps 50 --learning-rate 2e-3 --weight-decay 0.01 --bias-correction \
-  --save-every 3000 --seed 1 --no-thermal --output-dir "$scratch/run"
+  --max-steps 4500 --warmup-steps 50 --learning-rate 2e-3 --weight-decay 0.01 --bias-correction \
+  --save-every 4500 --seed 1 --no-thermal --output-dir "$scratch/run"
 "$program" merge "$base" --adapter "$scratch/run/final_adapter.safetensors" --output "$scratch/model" --quiet >"$scratch/merge.log"
 
 made=$scratch/model/model.safetensors
