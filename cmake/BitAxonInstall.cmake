@@ -2,7 +2,8 @@
 # completions, and the files by which CMake and pkg-config find the library. The installed tree can
 # be moved, because its files find each other by relative paths. The component "program" has the
 # files that are needed to run the program. The component "tests" (only on request) has the test
-# programs and their data. The other files are for compiling against the library.
+# programs and their data, and needs the component "program". The other files are for compiling
+# against the library.
 include(CMakePackageConfigHelpers)
 
 set(models_dir ${CMAKE_INSTALL_DATADIR}/bit-axon/models)
@@ -13,7 +14,9 @@ install(TARGETS bitaxon EXPORT bit-axonTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(DIRECTORY models/tiny-shakespeare models/texts DESTINATION ${models_dir} COMPONENT program)
+# A model's recipe stays in the source tree.
+install(DIRECTORY models/tiny-shakespeare models/tiny-chat models/texts DESTINATION ${models_dir}
+        COMPONENT program PATTERN make.sh EXCLUDE PATTERN chat.jsonl EXCLUDE)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program OPTIONAL)
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program OPTIONAL)
@@ -39,7 +42,11 @@ if(BITAXON_BUILD_TESTS)
   install(PROGRAMS tests/run_installed.sh RENAME run DESTINATION tests COMPONENT tests EXCLUDE_FROM_ALL)
   install(DIRECTORY tests/golden DESTINATION tests/tree/tests COMPONENT tests EXCLUDE_FROM_ALL)
   install(DIRECTORY docs/schemas DESTINATION tests/tree/docs COMPONENT tests EXCLUDE_FROM_ALL)
-  install(DIRECTORY include models shaders src tools DESTINATION tests/tree COMPONENT tests EXCLUDE_FROM_ALL)
+  install(DIRECTORY include shaders src tools DESTINATION tests/tree COMPONENT tests EXCLUDE_FROM_ALL)
+  # The models are those of the component "program".
+  install(CODE "file(CREATE_LINK \"../../${models_dir}\"
+                     \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/tests/tree/models\" SYMBOLIC)"
+          COMPONENT tests EXCLUDE_FROM_ALL)
   install(DIRECTORY tests DESTINATION tests/tree COMPONENT tests EXCLUDE_FROM_ALL
           FILES_MATCHING PATTERN "*.h" PATTERN "*.cpp")
 endif()

@@ -28,23 +28,31 @@ struct ModelSource {
   std::string repository;  ///< the hub id of a model in the hub cache; empty for other models
 };
 
-/// Finds the model that `name` names: a path or a hub id. For "", it finds the default model, which
-/// is skyoo2003/bit-axon if the hub cache has a complete copy, else the bundled model. Messages
-/// call the name `argument`. If there is no such model, throws Error(io) that says where the
-/// function has searched and, for a hub id, which command fetches the model.
-BX_API ModelSource find_model_files(const std::string& name, std::string_view argument = "model");
+/// What a model is for. The bundled model that is used when none is named depends on it.
+enum class ModelUse : std::uint8_t {
+  text,  ///< continues texts: tiny-shakespeare
+  chat,  ///< answers messages: tiny-chat
+};
 
-/// The bundled model, and the bundled text that evaluations read. The functions look next to the
-/// program (in a build tree), in ../share/bit-axon, and in the share/bit-axon of the folder that
-/// the shared library is installed in. If nothing is there, they throw Error(io) that tells the
+/// Finds the model that `name` names: a path or a hub id. For "", it finds the default model, which
+/// is skyoo2003/bit-axon if the hub cache has a complete copy, else the bundled model for `use`.
+/// Messages call the name `argument`. If there is no such model, throws Error(io) that says where
+/// the function has searched and, for a hub id, which command fetches the model.
+BX_API ModelSource find_model_files(const std::string& name, std::string_view argument = "model",
+                                    ModelUse use = ModelUse::text);
+
+/// The bundled model for a use, and the bundled text that evaluations read. The functions look next
+/// to the program (in a build tree), in ../share/bit-axon, and in the share/bit-axon of the folder
+/// that the shared library is installed in. If nothing is there, they throw Error(io) that tells the
 /// user to name a model or a text with `argument`.
-BX_API std::filesystem::path bundled_model_folder(std::string_view argument = "model");
+BX_API std::filesystem::path bundled_model_folder(std::string_view argument = "model",
+                                                  ModelUse use = ModelUse::text);
 BX_API std::filesystem::path bundled_text(std::string_view argument = "text");
 
 /// What names a model and its tokenizer.
 struct ModelRequest {
   /// A model directory, a safetensors file, or a hub id owner/name that is in the hub cache. If
-  /// empty, random weights if there is a preset, else the default model.
+  /// empty, random weights if there is a preset, else the default model for `use`.
   std::string model = {};
   /// A tokenizer file, a folder with a tokenizer, or a hub id in the hub cache. If empty, the
   /// model's own tokenizer is used.
@@ -59,6 +67,7 @@ struct ModelRequest {
   std::uint64_t seed = 0;  ///< of random weights
   /// The chat template whose special tokens the tokenizer must have. Empty if there is no chat.
   std::optional<ChatTemplate> chat_template = {};
+  ModelUse use = ModelUse::text;                 ///< chooses the default model
   std::string model_argument = "model";          ///< what messages call `model`
   std::string tokenizer_argument = "tokenizer";  ///< what messages call `tokenizer`
 };

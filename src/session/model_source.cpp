@@ -88,7 +88,7 @@ CachedModel find_cached(const std::string& repository) {
   return {snapshot, gap.empty() ? "" : "found an incomplete one (" + gap + ")"};
 }
 
-ModelSource default_model(std::string_view argument) {
+ModelSource default_model(std::string_view argument, ModelUse use) {
   std::string problem;
   try {
     const CachedModel cached = find_cached(kDefaultRepository);
@@ -102,25 +102,25 @@ ModelSource default_model(std::string_view argument) {
     if (error.kind() != ErrorKind::io) throw;
     problem = fmt::format("; {}", error.what());
   }
-  return {model_files(bundled_model_folder(argument)),
-          fmt::format("model: the bundled tiny-shakespeare (2.2 M parameters, no chat); {} names "
-                      "another{}",
-                      argument, problem),
-          ""};
+  const char* what = use == ModelUse::chat
+                         ? "tiny-chat (2.2 M parameters, a toy that knows one page)"
+                         : "tiny-shakespeare (2.2 M parameters, no chat)";
+  return {model_files(bundled_model_folder(argument, use)),
+          fmt::format("model: the bundled {}; {} names another{}", what, argument, problem), ""};
 }
 
 }  // namespace
 
-fs::path bundled_model_folder(std::string_view argument) {
-  return bundled("tiny-shakespeare", "model", argument);
+fs::path bundled_model_folder(std::string_view argument, ModelUse use) {
+  return bundled(use == ModelUse::chat ? "tiny-chat" : "tiny-shakespeare", "model", argument);
 }
 
 fs::path bundled_text(std::string_view argument) {
   return bundled("texts/king-james.txt", "text", argument);
 }
 
-ModelSource find_model_files(const std::string& name, std::string_view argument) {
-  if (name.empty()) return default_model(argument);
+ModelSource find_model_files(const std::string& name, std::string_view argument, ModelUse use) {
+  if (name.empty()) return default_model(argument, use);
   if (optional_file_exists(name)) return {model_files(name), "", ""};
   if (hub::is_repository(name)) {
     const CachedModel cached = find_cached(name);

@@ -63,7 +63,7 @@ FoundModel find_model(const ModelRequest& request) {
     found.preset = preset_spec(request.preset);
     found.name = fmt::format("the {} preset with random weights", request.preset);
   } else {
-    found.source = find_model_files(request.model, request.model_argument);
+    found.source = find_model_files(request.model, request.model_argument, request.use);
     found.name = printable_path(found.source->files.weights.string());
   }
   return found;

@@ -13,8 +13,10 @@ namespace {
 
 /// All chats run on one device in exact precision, so that their states can be compared byte by
 /// byte.
-const Arguments kModel = {"--quiet", "--device", "cpu", "--precision", "exact"};
-const Arguments kChat = Arguments{"run", "--chat", "--max-tokens", "10", "--seed", "4"} + kModel;
+const Arguments kExactly = {"--quiet", "--device", "cpu", "--precision", "exact"};
+const Arguments kShort = {"--max-tokens", "10", "--seed", "4"};
+const Arguments kModel = kExactly + Arguments{"-m", bundled_model_dir().string()};
+const Arguments kChat = Arguments{"run", "--chat"} + kShort + kModel;
 
 /// Computes the expected result of a chat with other commands. Each turn is passed to `bit-axon
 /// run` as token ids.
@@ -237,13 +239,12 @@ TEST(ChatCli, WithoutATemplateEveryMessageIsALine) {
   copy_model_without_template_tokens(folder / "model");
   const Arguments more = {"--chat-template", "none", "--system", "The king enters."};
   const std::string state = (folder / "state").string();
-  const Finished finished =
-      run_well(kChat + more + Arguments{"-m", (folder / "model").string(), "--save-state", state},
-               "Who is there?\nWho?\n");
+  const Finished finished = run_well(
+      Arguments{"run", "--chat", "-m", (folder / "model").string(), "--save-state", state} +
+          kShort + kExactly + more,
+      "Who is there?\nWho?\n");
   const auto line = [&](const std::string& prompt, const Arguments& states) {
-    return run_well(Arguments{"run", "--max-tokens", "10", "--seed", "4", "--prompt", prompt} +
-                    kModel + states)
-        .out;
+    return run_well(Arguments{"run", "--prompt", prompt} + kShort + kModel + states).out;
   };
   const std::string own = (folder / "own").string();
   const std::string first = line("The king enters.\nWho is there?\n", {"--save-state", own});

@@ -126,6 +126,29 @@ TEST_F(HubCli, IgnoresAnIncompleteDefaultModel) {
   }
 }
 
+TEST_F(HubCli, OnlyAChatUsesTheBundledModelThatChats) {
+  const auto first_line = [&](const Arguments& command) {
+    const Finished finished = run_well(command + Arguments{"--max-tokens", "1", "--device", "cpu"},
+                                       "Hello\n", surroundings_);
+    return finished.err.substr(0, finished.err.find('\n'));
+  };
+  const std::vector<Arguments> chats = {{"chat"}, {"run", "--chat"}, {"run", "-c", "Hello"}};
+  const std::string toy =
+      "bit-axon: model: the bundled tiny-chat (2.2 M parameters, a toy that knows one page); "
+      "--model names another";
+  for (const Arguments& chat : chats) EXPECT_EQ(first_line(chat), toy);
+  for (const Arguments& text : {Arguments{"run"}, {"run", "--chat-template", "chatml"}})
+    EXPECT_NE(first_line(text).find("the bundled tiny-shakespeare"), std::string::npos);
+  // A chat uses the same default model as other commands if the cache has it.
+  const fs::path snapshot = hub() / "models--skyoo2003--bit-axon/snapshots/1";
+  add("models--skyoo2003--bit-axon", "1", bundled_model_dir());
+  for (const Arguments& chat : chats)
+    EXPECT_EQ(first_line(chat), "bit-axon: model: skyoo2003/bit-axon from the hub cache");
+  fs::remove(snapshot / "model.safetensors");
+  for (const Arguments& chat : chats)
+    EXPECT_EQ(first_line(chat), toy + "; the skyoo2003/bit-axon in the hub cache is incomplete");
+}
+
 TEST_F(HubCli, AnIncompleteModelNamesTheDownloadCommand) {
   const fs::path snapshot = hub() / "models--a--b/snapshots/bundled";
   const auto expect_gap = [&](const std::string& gap) {

@@ -51,7 +51,7 @@ TEST(StreamsCli, AChatWhoseInputFailsKeepsItsState) {
           "", unreadable);
   EXPECT_EQ(finished.status, 1) << finished.describe();
   EXPECT_NE(finished.out, "");
-  run_well(Arguments{"run", "--prompt", "a", "--load-state", state} + kQuick);
+  run_well(Arguments{"chat", "--prompt", "a", "--load-state", state} + kQuick);
 }
 
 TEST(StreamsCli, WaitsForLateInput) {

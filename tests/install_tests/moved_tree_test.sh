@@ -21,7 +21,7 @@ shared=no
 ! grep -qx 'BUILD_SHARED_LIBS:BOOL=ON' "$build/CMakeCache.txt" || shared=yes
 
 for file in include/bitaxon/model.h include/bitaxon/c/bitaxon.h share/bit-axon/models/tiny-shakespeare/model.safetensors \
-  share/doc/bit-axon/LICENSE; do
+  share/bit-axon/models/tiny-chat/chat_template.jinja share/doc/bit-axon/LICENSE; do
   [[ -f $moved/$file ]] || fail "$file is not installed"
 done
 if grep -rlaF -e "$source" -e "$build" -e "$scratch/installed" -- "$moved"; then
@@ -96,4 +96,7 @@ if [[ -e $build/bit-axon ]]; then
   by_program=$("$moved/bin/bit-axon" run --quiet --temperature 0 --max-tokens 5 "ROMEO:")
   printf '%s\n' "$by_program"
   [[ $by_program == "$by_cmake" ]] || fail "the program prints other tokens than the library"
+  answer=$("$moved/bin/bit-axon" chat --quiet --temperature 0 "Hello" </dev/null)
+  printf '%s\n' "$answer"
+  [[ $answer == *tiny-chat* ]] || fail "chat: expected an answer of tiny-chat, got: $answer"
 fi

@@ -20,6 +20,7 @@ from pathlib import Path
 
 OLDER = "0.0.9"  # the version of a copy of the wheel, which is installed beside it
 RUN = ["run", "--device", "cpu", "--quiet", "--temperature", "0", "--max-tokens", "12", "ROMEO:"]
+CHAT = ["chat", "--device", "cpu", "--quiet", "--temperature", "0", "Hello"]
 GENERATE = """
 import bit_axon, json, pathlib
 from bit_axon.inference import generate
@@ -68,8 +69,9 @@ def expected_files(source: Path, extension: str) -> set[str]:
     models = source / "models"
     files |= {
         f"share/bit-axon/models/{path.relative_to(models).as_posix()}"
-        for folder in ("tiny-shakespeare", "texts")
+        for folder in ("tiny-shakespeare", "tiny-chat", "texts")
         for path in (models / folder).iterdir()
+        if path.name not in ("make.sh", "chat.jsonl")
     }
     return files | {extension, "bin/bit-axon", "libexec/bit-axon-probe"}
 
@@ -172,6 +174,8 @@ def check_program(environment: Environment, program: Path) -> None:
     for command in ((script,), module):
         if run(*command, *RUN) != expected:
             fail(f"{command} gives another text than {program}")
+        if "tiny-chat" not in run(*command, *CHAT):
+            fail(f"{command} chats with another model than tiny-chat")
         run(*command, "run", "--no-such-flag", status=2)
         run(*command, "inspect", "/nowhere", status=1)
     with subprocess.Popen(

@@ -39,7 +39,7 @@ JinjaTemplate with_tokens_of_model(const JinjaTemplate& chat_template,
 
 std::optional<std::filesystem::path> model_folder(const ModelOptions& options) {
   if (options.model.empty() && !named_preset(options).empty()) return std::nullopt;
-  return find_model_files(options.model, options.flag).files.folder;
+  return find_model_files(options.model, options.flag, options.use).files.folder;
 }
 
 bool ChatPrompt::applies_to_prompts(const RunOptions& run) {

@@ -346,12 +346,16 @@ void add_run(CommandLine& line) {
       .not_empty();
   command.add("-c,--chat", run->chat, "The same as the command chat");
   command.add("--json", run->json, "Print one JSON object with text, ids and times");
-  command.runs([run] { return run_command(*run); });
+  command.runs([run] {
+    if (run->chat) run->model.use = ModelUse::chat;
+    return run_command(*run);
+  });
 }
 
 void add_chat(CommandLine& line) {
   auto run = std::make_shared<RunOptions>();
   run->chat = true;
+  run->model.use = ModelUse::chat;
   Command& command =
       line.add_command("chat", "Answer questions from stdin, one per line; exit ends the chat");
   add_text_options(command, *run);

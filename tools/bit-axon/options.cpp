@@ -52,7 +52,7 @@ void add_weight_options(Command& command, ModelOptions& options, const std::stri
 }
 
 void add_model_options(Command& command, ModelOptions& options) {
-  add_weight_options(command, options, "skyoo2003/bit-axon if it is there, else the bundled model");
+  add_weight_options(command, options, "skyoo2003/bit-axon if it is there, else a bundled model");
   command
       .add("-t,--tokenizer", options.tokenizer,
            "A tokenizer.json, a tokenizer.model, a folder with one, or a hub id owner/name "

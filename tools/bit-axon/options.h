@@ -8,6 +8,7 @@
 
 #include "bitaxon/devices.h"
 #include "bitaxon/model.h"
+#include "bitaxon/session.h"
 #include "bitaxon/tokenizer.h"
 #include "flags.h"
 
@@ -15,8 +16,9 @@ namespace bitaxon::tool {
 
 /// The flags that name the model and the tokenizer.
 struct ModelOptions {
-  std::string flag = "--model";  ///< the flag that names the model, for messages
-  std::string model = {};        ///< as typed; empty for the default model
+  std::string flag = "--model";   ///< the flag that names the model, for messages
+  std::string model = {};         ///< as typed; empty for the default model
+  ModelUse use = ModelUse::text;  ///< chooses the default model
   std::string tokenizer = {};
   /// The chat template whose special tokens the tokenizer must have. Empty if there is no chat.
   std::optional<ChatTemplate> chat_template = {};

@@ -24,6 +24,7 @@ ModelRequest request_of(const ModelOptions& options) {
           .quantize = options.quantize,
           .random_codes = options.random_codes,
           .chat_template = options.chat_template,
+          .use = options.use,
           .model_argument = options.flag,
           .tokenizer_argument = "--tokenizer"};
 }
@@ -91,7 +92,7 @@ Session load_on(const OpenedDevice& opened, const DeviceOptions& device, const F
 }  // namespace
 
 ModelSource find_named_model(const ModelOptions& options, const OutputOptions& output) {
-  ModelSource source = find_model_files(options.model, options.flag);
+  ModelSource source = find_model_files(options.model, options.flag, options.use);
   note_source(source.note, options, output);
   return source;
 }
@@ -146,7 +147,9 @@ Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& out
 JinjaTemplate wanted_chat_template(const std::string& file, const ModelOptions& options,
                                    const std::optional<Vocabulary>& vocabulary) {
   const bool names_model = !options.model.empty();
-  const auto folder = [&] { return find_model_files(options.model, options.flag).files.folder; };
+  const auto folder = [&] {
+    return find_model_files(options.model, options.flag, options.use).files.folder;
+  };
   if (file.empty()) return find_chat_template(folder(), vocabulary.value().tokenizer());
   const JinjaTemplate loaded = JinjaTemplate::load(file);
   return names_model ? loaded.with_tokens_of(folder()) : loaded;
