@@ -67,9 +67,9 @@ const ShapeCase kShapes[] = {
      }},
 };
 
-class BruteForceShapes : public testing::TestWithParam<ShapeCase> {};
+class LengthyBruteForceShapes : public testing::TestWithParam<ShapeCase> {};
 
-TEST_P(BruteForceShapes, LogitsAgreeWithTheDefinition) {
+TEST_P(LengthyBruteForceShapes, LogitsAgreeWithTheDefinition) {
   BitAxonConfig config = small_config();
   GetParam().change(config);
   LoadOptions options;
@@ -91,7 +91,7 @@ TEST_P(BruteForceShapes, LogitsAgreeWithTheDefinition) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Odd, BruteForceShapes, testing::ValuesIn(kShapes),
+INSTANTIATE_TEST_SUITE_P(Odd, LengthyBruteForceShapes, testing::ValuesIn(kShapes),
                          [](const auto& one) { return std::string(one.param.name); });
 
 /// Computes the definition with the decoded weights of quantized and 16-bit checkpoints. The

@@ -92,9 +92,9 @@ void check_case(const OpProblem& problem, bool every_size, Coverage& coverage) {
   }
 }
 
-class Independence : public testing::TestWithParam<int> {};
+class LengthyIndependence : public testing::TestWithParam<int> {};
 
-TEST_P(Independence, RowsDoNotDependOnOtherRowsInTheirStep) {
+TEST_P(LengthyIndependence, RowsDoNotDependOnOtherRowsInTheirStep) {
   const OpCases& cases = every_op_case()[static_cast<std::size_t>(GetParam())];
   Coverage coverage;
   for (const OpCase& op_case : cases.cases) {
@@ -108,7 +108,7 @@ TEST_P(Independence, RowsDoNotDependOnOtherRowsInTheirStep) {
 }
 
 // The test runs for every op of the op list, so it fails for an op without cases.
-INSTANTIATE_TEST_SUITE_P(Every, Independence, testing::Range(0, kOpCount),
+INSTANTIATE_TEST_SUITE_P(Every, LengthyIndependence, testing::Range(0, kOpCount),
                          [](const testing::TestParamInfo<int>& op) {
                            return std::string(op_info(static_cast<OpId>(op.param)).name);
                          });

@@ -13,9 +13,9 @@ void expect_curve_of(const std::string& device, const std::string& name, std::si
                precision == Precision::exact ? kExactCurve : kFastCurve);
 }
 
-TEST(Curve, BeginsAsRecorded) { expect_curve_of("cpu", "ref", 25); }
-TEST(Curve, OfDoraBeginsAsRecorded) { expect_curve_of("cpu", "dora_ref", 25); }
-TEST(Curve, WithAccumulationBeginsAsRecorded) { expect_curve_of("cpu", "accum4_ref", 3); }
+TEST(LengthyCurve, BeginsAsRecorded) { expect_curve_of("cpu", "ref", 25); }
+TEST(LengthyCurve, OfDoraBeginsAsRecorded) { expect_curve_of("cpu", "dora_ref", 25); }
+TEST(LengthyCurve, WithAccumulationBeginsAsRecorded) { expect_curve_of("cpu", "accum4_ref", 3); }
 
 TEST(ExhaustiveCurve, OfAFourBitBaseEndsAsThatOfTheFloatBase) {
   const auto held_out = [](const char* format) {
