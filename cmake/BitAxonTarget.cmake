@@ -90,7 +90,7 @@ endfunction()
 if(BITAXON_SANITIZE STREQUAL "thread")
   set(BX_COMPUTING_LAYERS core cpu)
 else()
-  set(BX_COMPUTING_LAYERS core cpu formats model ops template tokenizer)
+  set(BX_COMPUTING_LAYERS core cpu formats model ops tokenizer)
 endif()
 
 # The layers that read input.
