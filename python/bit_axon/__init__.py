@@ -12,8 +12,9 @@ Names are loaded at their first use, so the import is quick.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from bit_axon._lazy import lazy_attribute
 
 if TYPE_CHECKING:
     from bit_axon._devices import Device, build_info, devices
@@ -80,12 +81,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module 'bit_axon' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"bit_axon.{module}"), name)
-    globals()[name] = value
-    return value
+    return lazy_attribute(__name__, _MODULES, name)
 
 
 def __dir__() -> list[str]:

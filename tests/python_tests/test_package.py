@@ -80,7 +80,7 @@ def test_the_extension_finds_the_bundled_model() -> None:
 def test_a_missing_program_is_one_line(tmp_path: Path) -> None:
     copy = tmp_path / "bit_axon"
     copy.mkdir()
-    for name in ("__init__.py", "__main__.py", "_program.py"):
+    for name in ("__init__.py", "__main__.py", "_lazy.py", "_program.py"):
         (copy / name).write_bytes((Path(bit_axon.__file__).parent / name).read_bytes())
     done = subprocess.run(
         [sys.executable, "-m", "bit_axon", "--version"],
