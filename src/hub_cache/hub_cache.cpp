@@ -281,9 +281,7 @@ void CachedRepository::write_ref(const std::string& revision, const std::string&
   if (read_ref(ref(revision)) == commit) return;
   make_folders(root_ / "refs");
   const fs::path temporary = unfinished / "ref";
-  AtomicFile file(temporary);
-  file.write(commit);
-  file.commit();
+  write_text_file(temporary, commit);
   move_to(temporary, make_way(root_ / "refs", revision));
 }
 

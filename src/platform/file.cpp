@@ -284,4 +284,10 @@ void AtomicFile::commit() {
   sync_parent(path_);
 }
 
+void write_text_file(const fs::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
 }  // namespace bitaxon

@@ -101,4 +101,7 @@ class AtomicFile {
   int fd_ = -1;
 };
 
+/// Writes a file that appears, under its name, when it is complete. Throws Error(io).
+void write_text_file(const std::filesystem::path& path, std::string_view text);
+
 }  // namespace bitaxon

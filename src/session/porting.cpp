@@ -99,12 +99,6 @@ void count(const FoundWeight& weight, PortReport& report) {
   }
 }
 
-void write_text(const fs::path& path, std::string_view text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
-
 }  // namespace
 
 struct BX_HIDDEN Porting::Impl {
@@ -213,11 +207,11 @@ std::optional<PortReport> Porting::write(
   }
   AtomicFolder folder(output);
   refuse_a_full_disk(folder.temporary(), total_bytes);
-  write_text(folder.temporary() / "config.json", impl_->options.spec.config);
+  write_text_file(folder.temporary() / "config.json", impl_->options.spec.config);
   if (!impl_->tokenizer.empty())
-    write_text(folder.temporary() / "tokenizer.json", impl_->tokenizer);
+    write_text_file(folder.temporary() / "tokenizer.json", impl_->tokenizer);
   if (!impl_->tokenizer_config.empty())
-    write_text(folder.temporary() / "tokenizer_config.json", impl_->tokenizer_config);
+    write_text_file(folder.temporary() / "tokenizer_config.json", impl_->tokenizer_config);
 
   StoredWeightWriter writer(folder.temporary() / "model.safetensors", stored, {},
                             impl_->metadata());

@@ -23,12 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void write_text(const fs::path& path, std::string_view text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
-
 /// The folder of a tokenizer, and its file if the user has named one.
 struct TokenizerPlace {
   fs::path folder, file;
@@ -56,8 +50,8 @@ void write_tokenizer(const TokenizerPlace& place, const Tokenizer& tokenizer, co
   const bool is_json = tokenizer.kind() == "bpe";
   // The folder may hold another tokenizer beside the named one.
   fs::remove(to / (is_json ? "tokenizer.model" : "tokenizer.json"));
-  write_text(to / (is_json ? "tokenizer.json" : "tokenizer.model"),
-             read_whole_file(place.file, kMaxBytes));
+  write_text_file(to / (is_json ? "tokenizer.json" : "tokenizer.model"),
+                  read_whole_file(place.file, kMaxBytes));
 }
 
 /// The preset with at least `n_ids` ids.
@@ -90,12 +84,12 @@ bool write_random_model(
   }
   AtomicFolder folder(output);
   refuse_a_full_disk(folder.temporary(), total_bytes);
-  write_text(folder.temporary() / "config.json", spec.config);
+  write_text_file(folder.temporary() / "config.json", spec.config);
   if (tokenizer)
     write_tokenizer(place, *tokenizer, folder.temporary());
   else
-    write_text(folder.temporary() / "tokenizer.json",
-               byte_tokenizer_json(static_cast<std::int32_t>(spec.vocab_size)));
+    write_text_file(folder.temporary() / "tokenizer.json",
+                    byte_tokenizer_json(static_cast<std::int32_t>(spec.vocab_size)));
 
   StoredWeightWriter writer(folder.temporary() / "model.safetensors", stored, {},
                             {{"format", "mlx"}});

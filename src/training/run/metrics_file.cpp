@@ -44,9 +44,7 @@ void cut_metrics(const std::filesystem::path& path, std::int64_t step, std::uint
     begin = end + 1;
   }
   if (kept == text) return;
-  AtomicFile file(path);
-  file.write(kept);
-  file.commit();
+  write_text_file(path, kept);
 }
 
 }  // namespace bitaxon

@@ -12,12 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void write_text(const fs::path& path, std::string_view text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
-
 template <class T>
 std::span<const std::byte> bytes_of(const T& value) {
   return std::as_bytes(std::span(&value, 1));
@@ -79,7 +73,7 @@ void write_adapter(const fs::path& file, const TrainingTarget& target,
   }
   writer.commit();
   call(between_writes);
-  write_text(file.parent_path() / kAdapterConfigFile, config_text(adapter));
+  write_text_file(file.parent_path() / kAdapterConfigFile, config_text(adapter));
 }
 
 void write_tensors(const fs::path& folder, const TrainingTarget& target,
@@ -95,7 +89,7 @@ void write_checkpoint(const fs::path& folder, const TrainingTarget& target,
                       const BetweenWrites& between_writes) {
   write_tensors(folder, target, adapter, state.learning_rate, between_writes);
   call(between_writes);
-  write_text(folder / kStateFile, text_of(state));
+  write_text_file(folder / kStateFile, text_of(state));
 }
 
 }  // namespace bitaxon

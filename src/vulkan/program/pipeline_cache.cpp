@@ -120,9 +120,7 @@ void PipelineCache::write_note(const std::string& name, const std::string& text)
   try {
     std::error_code ignored;
     std::filesystem::create_directories(file_.parent_path(), ignored);
-    AtomicFile file(note_file(name));
-    file.write(text);
-    file.commit();
+    write_text_file(note_file(name), text);
   } catch (const std::exception&) {
     // Without the note, the next run repeats the test.
   }

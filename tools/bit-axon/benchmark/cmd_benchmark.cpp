@@ -190,9 +190,7 @@ int run_command(const BenchmarkOptions& wanted) {
   if (!wanted.report.empty()) {
     // Up to here Ctrl-C ends the process at once, because a single run may take minutes.
     catch_interrupts();
-    AtomicFile file(wanted.report);
-    file.write(page_text(found));
-    file.commit();
+    write_text_file(wanted.report, page_text(found));
   }
   return kDone;
 }

@@ -106,10 +106,4 @@ void PipelineFolder::add(FinishedStep step) {
   write_state();
 }
 
-void write_text_file(const fs::path& path, std::string_view text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
-
 }  // namespace bitaxon::tool

@@ -56,7 +56,4 @@ class PipelineFolder {
   std::vector<FinishedStep> steps_;
 };
 
-/// Writes a text file that appears when it is complete. Throws Error(io).
-void write_text_file(const std::filesystem::path& path, std::string_view text);
-
 }  // namespace bitaxon::tool

@@ -9,6 +9,7 @@
 #include "console.h"
 #include "pipeline/made_up_data.h"
 #include "pipeline/pipeline_folder.h"
+#include "platform/file.h"
 #include "platform/paths.h"
 #include "platform/printable.h"
 #include "session/model_source.h"
