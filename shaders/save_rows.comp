@@ -2,7 +2,7 @@
 // The row of r is store_row + r, or the row of output r.
 //
 // Bindings: step; x [R, n_cols]; store [., n_cols]
-// An invocation copies one element. Grid: x over columns, y over valid rows.
+// An invocation copies one element of 4 bytes, float or integer. Grid: x over columns, y over valid rows.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"
@@ -11,8 +11,8 @@
 layout(local_size_x_id = BX_SAVE_ROWS_GROUP_SIZE) in;
 layout(constant_id = BX_SAVE_ROWS_OF_OUTPUTS) const bool kOfOutputs = false;
 
-layout(set = 0, binding = 1, scalar) readonly restrict buffer X { float x[]; };
-layout(set = 0, binding = 2, scalar) writeonly restrict buffer Store { float store[]; };
+layout(set = 0, binding = 1, scalar) readonly restrict buffer X { uint x[]; };
+layout(set = 0, binding = 2, scalar) writeonly restrict buffer Store { uint store[]; };
 layout(push_constant, scalar) uniform Push { SaveRowsPush p; };
 
 void main() {

@@ -9,7 +9,7 @@
 // earlier step needs the carry, and it is not written.
 //
 // Shared state. A state tensor of kind StateKind::shared exists once, for all sequences: a vector
-// [1, n] of adapter parameters or of their gradients, or a *store* [capacity, cols] of rows. Row r
+// [1, n] of adapter parameters or of their gradients, or a *store* [capacity, ...] of rows. Row r
 // of a step is row StepBuffer::store_row + r of a store.
 //
 // All sums over rows are computed in ascending order, so no result depends on the number of threads.
@@ -69,15 +69,15 @@ BX_API AddGatedGradients add_gated_backward(const Tensor& b, const Tensor& gates
 
 /// Reads rows of a store: y[r] = store[store_row + r]. With RowSelect::outputs,
 /// y[o] = store[output_rows[o]]: in such a step, output_rows counts rows of the store.
-/// store   shared state, f32 [capacity, cols]
+/// store   shared state, f32 or i32 [capacity, ...]
 /// n_rows  R, or O for RowSelect::outputs
-/// Returns [R, cols] or [O, cols].
+/// Returns [R, ...] or [O, ...], of the dtype of the store.
 BX_API Tensor load_rows(const Tensor& store, std::int64_t n_rows,
                         RowSelect select = RowSelect::all);
 /// Writes rows of a store: store[store_row + r] = x[r]. If x has rows of outputs,
 /// store[output_rows[o]] = x[o].
-/// x      [R, cols] or [O, cols]
-/// store  shared state, f32 [capacity, cols]
+/// x      [R, ...] or [O, ...], of the dtype of the store
+/// store  shared state, f32 or i32 [capacity, ...]
 /// Returns nothing.
 BX_API void save_rows(const Tensor& x, const Tensor& store);
 

@@ -152,6 +152,9 @@ TrainRequest request_of(const nb::dict& options) {
   request.adapter = adapter_of(options);
   take(options, "orpo_penalty", penalty);
   request.orpo_penalty = penalty == "outside" ? OrpoPenalty::outside : OrpoPenalty::inside;
+  std::string grad_checkpoint = "block";
+  take(options, "grad_checkpoint", grad_checkpoint);
+  request.recompute = grad_checkpoint != "off";
   take(options, "seed", request.seed);
   take(options, "eval_batches", request.eval_batches);
   request.loop = loop_of(options, request.data_options.objective);

@@ -18,6 +18,13 @@ Tensor find(const std::map<std::int32_t, Tensor>& tensors, std::int32_t id) {
 const Node& NodeGradient::node() const { return gradients_.graph_.nodes()[node_]; }
 
 Tensor NodeGradient::operand(int index) const {
+  const Tensor value = recorded(index);
+  const bool is_replaced = !value.empty() && gradients_.stand_in_ &&
+                           gradients_.graph_.value(value.id()).kind == ValueKind::activation;
+  return is_replaced ? gradients_.stand_in_(value) : value;
+}
+
+Tensor NodeGradient::recorded(int index) const {
   const std::int32_t id = node().operands[static_cast<std::size_t>(index)].value;
   return id < 0 ? Tensor() : Tensor(gradients_.graph_, id);
 }
@@ -27,14 +34,14 @@ Tensor NodeGradient::of_output(int index) const {
 }
 
 void NodeGradient::add(int index, const Tensor& gradient) const {
-  const Tensor value = operand(index);
+  const Tensor value = recorded(index);
   if (value.empty()) return;
   const ValueKind kind = gradients_.graph_.value(value.id()).kind;
   if (kind == ValueKind::activation || kind == ValueKind::input) gradients_.add(value, gradient);
 }
 
 Tensor NodeGradient::of_state(int index) const {
-  const Tensor gradient = find(gradients_.states_, operand(index).id());
+  const Tensor gradient = find(gradients_.states_, recorded(index).id());
   BX_ASSERT(!gradient.empty(), "every state tensor of a trained graph has a gradient");
   return gradient;
 }

@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <utility>
 
 #include "core/graph.h"
 
@@ -33,6 +35,8 @@ class NodeGradient {
 
  private:
   const Node& node() const;
+  /// The operand that the node was recorded with.
+  Tensor recorded(int index) const;
 
   Gradients& gradients_;
   std::size_t node_;
@@ -62,6 +66,12 @@ class Gradients {
   /// Names the state tensor that holds the gradient of a state tensor.
   void set_state(const Tensor& state, const Tensor& gradient);
 
+  /// What the backward nodes read in the place of an activation of the forward nodes. Without a
+  /// function, they read the activation itself.
+  void set_stand_in(std::function<Tensor(const Tensor&)> stand_in) {
+    stand_in_ = std::move(stand_in);
+  }
+
   /// Walks the nodes [first, last) of the graph from the last one to the first, and records their
   /// backward nodes behind them. Throws Error(invalid_argument) that names an op without a gradient
   /// whose output has a gradient.
@@ -72,6 +82,7 @@ class Gradients {
 
   Graph& graph_;
   const GradientRules& rules_;
+  std::function<Tensor(const Tensor&)> stand_in_;
   std::map<std::int32_t, Tensor> values_;  ///< by id of the value
   std::map<std::int32_t, Tensor> states_;
 };

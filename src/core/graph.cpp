@@ -96,6 +96,12 @@ std::vector<Tensor> Graph::append(Node node, std::span<const Argument> arguments
   return made;
 }
 
+void Graph::remove_nodes(std::size_t first, std::size_t last) {
+  check_open("remove_nodes");
+  const auto at = [&](std::size_t n) { return nodes_.begin() + static_cast<std::ptrdiff_t>(n); };
+  nodes_.erase(at(first), at(last));
+}
+
 namespace {
 
 template <class T>

@@ -110,6 +110,9 @@ class Graph {
     return append(std::move(node), arguments, outputs);
   }
 
+  /// Removes the nodes [first, last). No node behind them may use what they write.
+  void remove_nodes(std::size_t first, std::size_t last);
+
   std::span<const Value> values() const { return values_; }
   std::span<const Node> nodes() const { return nodes_; }
   const Value& value(std::int32_t id) const { return values_[static_cast<std::size_t>(id)]; }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "bitaxon/error.h"
 #include "core/step.h"
@@ -140,15 +141,18 @@ std::int64_t check_vector(std::string_view op, std::string_view argument, const 
   return shape[1];
 }
 
-std::int64_t check_store(std::string_view op, std::string_view argument, const Tensor& tensor,
-                         std::int64_t cols) {
+void check_store(std::string_view op, std::string_view argument, const Tensor& tensor) {
   check_present(op, argument, tensor);
   const Value& value = value_of(tensor);
-  const Shape& shape = value.shape;
-  if (value.kind != ValueKind::state || value.page_group >= 0 || tensor.dtype() != DType::f32 ||
-      shape.rank() != 2 || shape[1] != cols)
-    fail_argument(op, argument, fmt::format("a state F32 [capacity, {}]", cols), described(tensor));
-  return shape[0];
+  const bool is_word = value.dtype == DType::f32 || value.dtype == DType::i32;
+  if (value.kind != ValueKind::state || value.page_group >= 0 || !is_word || value.shape.rank() < 2)
+    fail_argument(op, argument, "a state F32 or I32 [capacity, ...]", described(tensor));
+}
+
+Shape rows_like(const Shape& shape, std::int64_t n_rows) {
+  std::vector<std::int64_t> dims(shape.dims().begin(), shape.dims().end());
+  dims.front() = n_rows;
+  return Shape(dims);
 }
 
 std::int64_t check_experts(std::string_view op, const Tensor& experts, std::int64_t n_rows) {

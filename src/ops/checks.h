@@ -47,9 +47,10 @@ void check_alike(std::string_view op, std::string_view argument, const Tensor& t
                  const Tensor& like);
 /// Checks that the tensor is a float32 state [1, n], and returns n.
 std::int64_t check_vector(std::string_view op, std::string_view argument, const Tensor& tensor);
-/// Checks that the tensor is a float32 state [capacity, cols], and returns `capacity`.
-std::int64_t check_store(std::string_view op, std::string_view argument, const Tensor& tensor,
-                         std::int64_t cols);
+/// Checks that the tensor is a store: a float32 or i32 state [capacity, ...] without pages.
+void check_store(std::string_view op, std::string_view argument, const Tensor& tensor);
+/// `shape` with `n_rows` as its first extent.
+Shape rows_like(const Shape& shape, std::int64_t n_rows);
 /// Checks that `experts` is an activation i32 [n_rows, top_k]. Returns top_k.
 std::int64_t check_experts(std::string_view op, const Tensor& experts, std::int64_t n_rows);
 

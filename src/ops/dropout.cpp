@@ -15,7 +15,9 @@ Tensor dropout(const Tensor& x, const DropoutParams& params, const Tensor& masks
                  fmt::format("{}", params.p));
   if (!masks.empty()) {
     const Shape shape = masks.shape();
-    check_store("dropout", "masks", masks, shape[shape.rank() - 1]);
+    check_store("dropout", "masks", masks);
+    check_argument(masks.dtype() == DType::f32 && shape.rank() == 2, "dropout", "masks",
+                   "a store F32 [capacity, columns]", shape.to_string());
     check_argument(
         params.first_column + n_cols <= shape[1], "dropout", "first_column",
         fmt::format("{} columns from {} on, within {}", n_cols, params.first_column, shape[1]),

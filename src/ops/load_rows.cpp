@@ -7,14 +7,12 @@
 namespace bitaxon {
 
 Tensor load_rows(const Tensor& store, std::int64_t n_rows, RowSelect select) {
-  check_argument(!store.empty(), "load_rows", "store", "a tensor", "an empty handle");
-  const Shape shape = store.shape();
-  check_store("load_rows", "store", store, shape[shape.rank() - 1]);
+  check_store("load_rows", "store", store);
   check_argument(n_rows >= 1 && n_rows <= kMaxRows, "load_rows", "n_rows",
                  "1.." + std::to_string(kMaxRows), std::to_string(n_rows));
   const Graph::Argument arguments[] = {{store}};
   const RowSpace space = select == RowSelect::outputs ? RowSpace::outputs : RowSpace::rows;
-  const Graph::Output outputs[] = {{DType::f32, {n_rows, shape[1]}, space}};
+  const Graph::Output outputs[] = {{store.dtype(), rows_like(store.shape(), n_rows), space}};
   return store.graph().record(static_cast<std::uint16_t>(OpId::load_rows), LoadRowsParams{select},
                               arguments, outputs)[0];
 }

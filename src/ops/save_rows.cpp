@@ -6,8 +6,9 @@
 namespace bitaxon {
 
 void save_rows(const Tensor& x, const Tensor& store) {
-  check_wide_rows("save_rows", "x", x, 1);
-  check_store("save_rows", "store", store, x.shape()[1]);
+  check_store("save_rows", "store", store);
+  check_argument(!x.empty(), "save_rows", "x", "a tensor", "an empty handle");
+  check_activation("save_rows", "x", x, store.dtype(), rows_like(store.shape(), x.shape()[0]));
   const Graph::Argument arguments[] = {{x}, {store, Access::write}};
   x.graph().record(static_cast<std::uint16_t>(OpId::save_rows), SaveRowsParams{}, arguments, {});
 }

@@ -125,6 +125,7 @@ void settle_tuner(TrainPlan& plan) {
   plan.tuner.objective = request.data_options.objective;
   plan.tuner.beta = request.loop.beta;
   plan.tuner.orpo_penalty = request.orpo_penalty;
+  plan.tuner.recompute = request.recompute;
   plan.tuner.adapter = request.adapter;
   plan.tuner.seed = request.seed;
   plan.tuner.max_tokens = request.data_options.max_seq_len;

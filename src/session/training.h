@@ -37,6 +37,7 @@ struct TrainRequest {
 
   AdapterSettings adapter;
   OrpoPenalty orpo_penalty = OrpoPenalty::inside;
+  bool recompute = true;  ///< as in TunerOptions
   std::uint64_t seed = 42;
   std::filesystem::path init_adapter = {};  ///< an adapter to begin with; empty for a random one
 

@@ -23,16 +23,22 @@ struct TrainedModel {
   const AdapterSet& adapter;
 };
 
-/// Computes the rows in front of the head. With `keeps_rows`, also stores the rows that backward()
-/// begins with.
+/// Adds stores of `n_rows` rows to the layout for all activations that the backward pass reads. Then
+/// the backward pass computes none of them again.
+void keep_activations(const TrainedModel& model, std::int64_t n_rows, StateLayout& layout,
+                      TrainIndex& index);
+
+/// Computes the rows in front of the head. With `keeps_rows`, also stores the rows that
+/// backward_graph() begins with, and the kept activations.
 std::shared_ptr<Graph> forward_graph(const TrainedModel& model, std::int64_t n_rows,
                                      bool keeps_rows);
 /// Computes the log-probabilities of labels and, with `differentiates`, the gradients of the rows in
 /// front of the head. The outputs of the step are rows of the store.
 std::shared_ptr<Graph> head_graph(const TrainedModel& model, std::int64_t n_outputs,
                                   bool differentiates);
-/// Computes each half of a block again from its stored input, and then its gradients, from the head
-/// to the embedding. Adds the gradients of parameters to their vector.
+/// Computes each half of a block again from its stored input, unless its activations are kept, and
+/// then its gradients, from the head to the embedding. Adds the gradients of parameters to their
+/// vector.
 std::shared_ptr<Graph> backward_graph(const TrainedModel& model, std::int64_t n_rows);
 /// Computes the norms of DoRA.
 std::shared_ptr<Graph> norms_graph(const TrainedModel& model);

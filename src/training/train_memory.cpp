@@ -69,8 +69,9 @@ TunerPlan plan_tuner(const BaseModel& base, const BackendDescription& device,
   plan.layout =
       train_layout(base.spec, plan.adapter, plan.sizes, kv, options.has_masks, plan.index);
   const Weights weights = base.described(device, options.max_tokens, &plan.weight_bytes);
-  plan.arena_bytes =
-      arena_of({base.spec, weights, plan.layout, plan.index, plan.adapter}, plan, device);
+  const TrainedModel model{base.spec, weights, plan.layout, plan.index, plan.adapter};
+  if (!options.recompute) keep_activations(model, plan.sizes.n_rows, plan.layout, plan.index);
+  plan.arena_bytes = arena_of(model, plan, device);
   return plan;
 }
 

@@ -31,8 +31,18 @@ struct TrainBlock {
   std::int32_t middle = -1;  ///< store: rows between mixer and feed-forward part
 };
 
+/// An activation that the backward pass reads.
+struct KeptActivation {
+  std::int32_t number = 0;  ///< counts the activations that the nodes of a part write
+  std::int32_t store = -1;
+};
+
 struct TrainIndex {
   std::vector<TrainBlock> blocks;
+  /// The kept activations of each part of the model. Empty if the backward pass computes activations
+  /// again. The parts are: the one in front of the blocks, the two halves of each block, and the one
+  /// behind the blocks.
+  std::vector<std::vector<KeptActivation>> kept;
   std::int32_t seen = -1, next_token = -1;
   std::int32_t last = -1;     ///< store: rows behind the last block
   std::int32_t head = -1;     ///< store: rows in front of the head

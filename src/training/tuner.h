@@ -75,6 +75,9 @@ struct TunerOptions {
   std::uint64_t seed = 42;  ///< of the initial adapter and of dropout
   /// The most tokens of a sequence. ORPO: of each of the two sequences of a pair.
   std::int64_t max_tokens = 2048;
+  /// Whether the backward pass computes the activations again. Otherwise they are kept, which takes
+  /// less time and much more memory. The results have the same bits.
+  bool recompute = true;
   /// Whether write_masks() gives the masks of dropout, for comparisons with other programs.
   bool has_masks = false;
   /// The most rows of a step; at most kMaxRows. Only tests change it.

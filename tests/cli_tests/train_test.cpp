@@ -179,7 +179,7 @@ TEST_F(TrainCli, RefusesFlagsOutOfRange) {
   bad("--schedule", "step", "cosine or linear or constant");
   bad("--quantize-bits", "8", "4");
   bad("--epochs", "0", "a whole number from 1 to 1099511627776");
-  bad("--grad-checkpoint", "off", "block, the only way here");
+  bad("--grad-checkpoint", "on", "block or off");
   refused({"--temp-pause", "95"}, "--temp-stop: expected more than the 95 of --temp-pause, got 95");
   refused({"--temp-resume", "90"}, "--temp-resume: expected less than the 85");
   refused({"--temp-warm", "90"}, "--temp-warm: expected at most the 85");

@@ -90,12 +90,14 @@ TEST_F(RowOpBuilders, StoresRefuseInvalidArguments) {
   EXPECT_NO_THROW(save_rows(output_rows(8), state(store_)));
   expect_refused([&] { load_rows({}, 4); }, "load_rows", "store", "a tensor", "an empty handle");
   expect_refused([&] { load_rows(state(pages_f32_), 4); }, "load_rows", "store",
-                 "a state F32 [capacity, 8]", "F32");
+                 "a state F32 or I32 [capacity, ...]", "F32");
   for (const std::int64_t n : {0, 513})
     expect_refused([&] { load_rows(state(store_), n); }, "load_rows", "n_rows", "1..512",
                    std::to_string(n));
-  expect_refused([&] { save_rows(rows(7), state(store_)); }, "save_rows", "store",
-                 "a state F32 [capacity, 7]", "F32 [16, 8]");
+  expect_refused([&] { save_rows(rows(7), state(store_)); }, "save_rows", "x",
+                 "an activation F32 [4, 8]", "F32 [4, 7]");
+  expect_refused([&] { save_rows(integers(8), state(store_)); }, "save_rows", "x",
+                 "an activation F32 [4, 8]", "I32 [4, 8]");
   expect_refused([&] { save_rows(rows(8), rows(8)); }, "save_rows", "store", "a state F32", "");
 }
 

@@ -14,8 +14,10 @@
 namespace bitaxon::test {
 namespace {
 
-Tuner make(const std::string& folder, const std::string& device, AdapterKind kind) {
+Tuner make(const std::string& folder, const std::string& device, AdapterKind kind,
+           bool recompute = true) {
   TunerOptions options;
+  options.recompute = recompute;
   options.adapter.kind = kind;
   options.adapter.rank = 3;
   options.adapter.scale = 4;
@@ -68,6 +70,13 @@ TEST_P(LengthyFamilyTraining, GradientsAgreeWithDifferences) {
       EXPECT_NEAR(slope / norm, 1, 1e-2 + 1e-6 / (step * norm)) << range.name;
     }
   }
+}
+
+TEST_P(FamilyTraining, KeptActivationsGiveTheSameBits) {
+  Tuner again = make(GetParam(), "cpu", AdapterKind::dora);
+  Tuner kept = make(GetParam(), "cpu", AdapterKind::dora, false);
+  const auto sequences = sequences_for(kept);
+  EXPECT_EQ(gradients(kept, sequences).values, gradients(again, sequences).values);
 }
 
 TEST_P(FamilyTraining, CpuAgreesWithTheReference) {

@@ -62,6 +62,21 @@ TEST(TunerGradients, AreTheSameWhenStepsCutASequence) {
   }
 }
 
+TEST(TunerGradients, HaveTheSameBitsIfActivationsAreKept) {
+  const std::vector<TrainSequence> sequences = {sequence(23, 3), sequence(90, 4)};
+  for (const AdapterKind kind : {AdapterKind::lora, AdapterKind::dora})
+    for (const std::int64_t step_rows : {512, 64, 7}) {
+      TunerOptions options = small_options(kind);
+      options.adapter.dropout = 0.2;
+      options.step_rows = step_rows;
+      Tuner again = make(device("cpu", 2), options);
+      options.recompute = false;
+      Tuner kept = make(device("cpu", 2), options);
+      EXPECT_EQ(gradients(kept, sequences).values, gradients(again, sequences).values);
+      EXPECT_LT(kept.flops_of(sequences), again.flops_of(sequences));
+    }
+}
+
 TEST(TunerGradients, OfPackedSequencesAreTheSumOfEach) {
   Tuner tuner = make(device("cpu", 2), small_options(AdapterKind::lora));
   const TrainSequence a = sequence(40, 5), b = sequence(33, 6);

@@ -75,6 +75,16 @@ TEST(VulkanTuner, GivesTheSameGradientsWhenStepsCutASequence) {
             1e-5);
 }
 
+TEST(VulkanTuner, GivesTheSameBitsIfActivationsAreKept) {
+  TunerOptions options = options_of(AdapterKind::dora, 64);
+  options.adapter.dropout = 0.2;
+  Tuner again = make(small_model(), shared_vulkan_backend(), options);
+  options.recompute = false;
+  Tuner kept = make(small_model(), shared_vulkan_backend(), options);
+  EXPECT_TRUE(same_bits(gradients(kept, sequences_for(kept)).values,
+                        gradients(again, sequences_for(again)).values));
+}
+
 TEST(VulkanTuner, GivesTheSameBitsAgain) {
   std::vector<std::vector<float>> found;
   for (int i = 0; i < 2; ++i) {

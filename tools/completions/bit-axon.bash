@@ -58,7 +58,7 @@ _bit_axon() {
     --objective) flags='sft orpo' ;;
     --orpo-penalty) flags='inside outside' ;;
     --schedule) flags='cosine linear constant' ;;
-    --grad-checkpoint) flags='block' ;;
+    --grad-checkpoint) flags='block off' ;;
     --dtype) flags='f32 f16 bf16' ;;
     --format)
       flags='nf4 mlx'

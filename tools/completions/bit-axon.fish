@@ -196,7 +196,7 @@ complete -c bit-axon -n "$train" -l eval-batches -x -d 'Micro-batches of an eval
 complete -c bit-axon -n "$train" -l patience -x -d 'Evaluations without a lower loss before the end'
 complete -c bit-axon -n "$train" -l log-every -x -d 'Updates between lines on the progress'
 complete -c bit-axon -n "$train" -l low-memory -d 'Defaults for a small machine'
-complete -c bit-axon -n "$train" -l grad-checkpoint -x -a 'block' -d 'What is computed again'
+complete -c bit-axon -n "$train" -l grad-checkpoint -x -a 'block off' -d 'What is computed again'
 complete -c bit-axon -n "$train" -l no-thermal -d 'Do not watch the temperature'
 complete -c bit-axon -n "$train" -l temp-warm -x -d 'Work less from this temperature on'
 complete -c bit-axon -n "$train" -l temp-pause -x -d 'Wait from this temperature on'

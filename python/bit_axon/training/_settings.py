@@ -26,6 +26,7 @@ _SAME = (
     "bias_correction",
     "beta",
     "orpo_penalty",
+    "grad_checkpoint",
     "grad_accum_steps",
     "save_every",
     "eval_every",

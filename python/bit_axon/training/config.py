@@ -50,11 +50,13 @@ class TrainingConfig:
         temp_max_speed, temp_pause, temp_stop, temp_poll_interval: For callers that make a
             ThermalPolicy of them. A Trainer watches the temperature only with a CoolingScheduler.
         seed: Of the order of the examples, of dropout, and of an adapter that the Trainer makes.
-        low_memory: Changes nothing here: activations are always computed again.
+        low_memory: Changes nothing here: `grad_checkpoint` says what is kept.
         min_lr: The learning rate at the end.
         schedule: "cosine", "linear" or "constant".
         bias_correction: Whether AdamW corrects its moments, as PyTorch does.
         orpo_penalty: "inside" (-log sigmoid(beta * x)) or "outside" (-beta * log sigmoid(x)).
+        grad_checkpoint: "block" (the backward pass computes activations again, which saves memory)
+            or "off" (they are kept, which saves time).
         packing: "isolated" (the examples of a row do not see each other), "concat" or "none".
         shuffle: Whether each epoch has another order.
         epochs: Ends the training after so many passes over the examples. 0: max_steps ends it.
@@ -95,6 +97,7 @@ class TrainingConfig:
     schedule: str = "cosine"
     bias_correction: bool = False
     orpo_penalty: str = "inside"
+    grad_checkpoint: str = "block"
     packing: str = "isolated"
     shuffle: bool = True
     epochs: int = 0
@@ -169,5 +172,6 @@ _WORDS: dict[str, tuple[Any, ...]] = {
     "training_mode": ("sft", "orpo"),
     "schedule": ("cosine", "linear", "constant"),
     "orpo_penalty": ("inside", "outside"),
+    "grad_checkpoint": ("block", "off"),
     "packing": ("isolated", "concat", "none"),
 }

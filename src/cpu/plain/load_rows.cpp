@@ -10,12 +10,13 @@ namespace {
 
 void run(const KernelArgs& args) {
   using namespace load_rows_operand;
-  const std::int64_t cols = args.shape(y)[1];
+  const std::int64_t cols = args.shape(y).elements() / args.shape(y)[0];
   const bool selects = args.params<LoadRowsParams>().select == RowSelect::outputs;
   args.pool.parallel_for(args.valid_rows(y), cols, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t r = begin; r < end; ++r) {
       const std::int64_t row = selects ? args.output_row(r) : args.step.store_row + r;
-      std::copy_n(args.data(store) + row * cols, cols, args.data(y) + r * cols);
+      std::copy_n(args.data<std::uint32_t>(store) + row * cols, cols,
+                  args.data<std::uint32_t>(y) + r * cols);
     }
   });
 }

@@ -10,12 +10,13 @@ namespace {
 
 void run(const KernelArgs& args) {
   using namespace save_rows_operand;
-  const std::int64_t cols = args.shape(x)[1];
+  const std::int64_t cols = args.shape(x).elements() / args.shape(x)[0];
   const bool selects = args.value(x).row_space == RowSpace::outputs;
   args.pool.parallel_for(args.valid_rows(x), cols, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t r = begin; r < end; ++r) {
       const std::int64_t row = selects ? args.output_row(r) : args.step.store_row + r;
-      std::copy_n(args.data(x) + r * cols, cols, args.data(store) + row * cols);
+      std::copy_n(args.data<std::uint32_t>(x) + r * cols, cols,
+                  args.data<std::uint32_t>(store) + row * cols);
     }
   });
 }

@@ -12,7 +12,7 @@ namespace {
 std::vector<Launch> launch(const LaunchContext& context) {
   using namespace save_rows_operand;
   const std::int64_t n_rows = context.shape(store)[0];
-  const std::int64_t n_cols = context.shape(store)[1];
+  const std::int64_t n_cols = row_elements(context, x);
   const bool of_outputs = context.value(x).row_space == RowSpace::outputs;
   std::vector<Launch> launches;
   for (const Range rows : pieces_of(n_rows, rows_per_binding(context.caps, n_rows, n_cols * 4))) {

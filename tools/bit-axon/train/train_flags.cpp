@@ -123,7 +123,7 @@ void add_run_flags(TrainFlags& flags) {
             "Defaults for a small machine: batch 1, 256 tokens, accumulation 8, rank 4");
   table
       .add("--grad-checkpoint", flags.grad_checkpoint,
-           "block: activations inside a block are computed again")
+           "block: compute activations again, which saves memory; off: keep them, which saves time")
       .show_default();
   table
       .add("--quantize-bits", flags.quantize_bits,

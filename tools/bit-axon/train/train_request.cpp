@@ -262,9 +262,6 @@ TrainRequest train_request(TrainFlags& flags) {
   if (!request.checkpoint) fill_from_adapter(flags);
   fill_low_memory(flags);
   if (flags.data.empty()) throw UsageError("DATA: expected a file of examples, got none");
-  if (flags.grad_checkpoint != "block")
-    throw UsageError(fmt::format("--grad-checkpoint: expected block, the only way here, got \"{}\"",
-                                 printable(flags.grad_checkpoint)));
   if (!flags.val_data.empty() && !flags.val_split.empty())
     throw UsageError("expected one of --val-data and --val-split, got both");
   flags.device.check();
@@ -284,6 +281,8 @@ TrainRequest train_request(TrainFlags& flags) {
   request.orpo_penalty = parse_choice<OrpoPenalty>(
       "--orpo-penalty", flags.orpo_penalty,
       {{"inside", OrpoPenalty::inside}, {"outside", OrpoPenalty::outside}});
+  request.recompute = parse_choice<bool>("--grad-checkpoint", flags.grad_checkpoint,
+                                         {{"block", true}, {"off", false}});
   request.seed = request.batches.seed;
   request.init_adapter = flags.init_adapter;
   request.loop = loop_settings(flags);
