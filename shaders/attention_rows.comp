@@ -156,7 +156,10 @@ void main() {
   const uint first = gl_WorkGroupID.y * block_rows();
   const uint last = min(first + block_rows(), step_.n_rows) - 1;
   begin_rows();
-  for (uint g = 0; g < step_.n_segments; ++g) {
+  // Not in the condition of the loop: the instrumentation of GPU-assisted validation splits the block
+  // that reads a buffer, and the first block of a loop must not be split.
+  const uint n_segments = step_.n_segments;
+  for (uint g = 0; g < n_segments; ++g) {
     const SegmentWords segment = step_.segments[g];
     const uint begin = max(first, segment.first_row);
     const uint end = min(last + 1, segment.first_row + segment.n_rows);

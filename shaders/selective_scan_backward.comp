@@ -167,7 +167,10 @@ void write_sums(const uint row) {
 void main() {
   load_channel();
   const uint tile_words = kDState * p.d_inner;
-  for (uint g = 0; g < step_.n_segments; ++g) {
+  // Not in the condition of the loop: the instrumentation of GPU-assisted validation splits the block
+  // that reads a buffer, and the first block of a loop must not be split.
+  const uint n_segments = step_.n_segments;
+  for (uint g = 0; g < n_segments; ++g) {
     const SegmentWords segment = step_.segments[g];
     find_borders(segment);
     const uint slot = segment.slot * p.carry_slot + channel;
