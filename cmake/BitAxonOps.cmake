@@ -7,7 +7,7 @@ define_property(GLOBAL PROPERTY BITAXON_OPS BRIEF_DOCS "Registered ops"
 function(bx_add_op op)
   get_property(kernel_folders GLOBAL PROPERTY BITAXON_KERNEL_FOLDERS)
   list(TRANSFORM kernel_folders APPEND /${op}.cpp OUTPUT_VARIABLE kernels)
-  foreach(file src/ops/${op}.h src/ops/${op}.cpp ${kernels} tests/cases/${op}.cpp)
+  foreach(file src/ops/${op}.h src/ops/${op}.cpp ${kernels} src/cases/${op}.cpp)
     if(NOT EXISTS ${PROJECT_SOURCE_DIR}/${file})
       message(FATAL_ERROR "op ${op}: ${file} is missing")
     endif()

@@ -40,6 +40,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"generate", {"model", "tokenizer", "formats", "core", "platform"}},
       {"training", {"model", "ops", "template", "tokenizer", "formats", "core", "platform"}},
       {"devices", {"core", "platform"}},
+      {"cases", {"ops", "formats", "core"}},
       {"hub_cache", {"platform"}},
       {"hub", {"hub_cache", "formats", "platform"}},
       {"session",

@@ -297,7 +297,7 @@ struct OpCases {
 const std::vector<OpCases>& every_op_case();
 OpProblem problem_of(std::string_view op, const OpCase& op_case);
 
-// Each tests/cases/<op>.cpp defines the cases of its op.
+// Each src/cases/<op>.cpp defines the cases of its op.
 #define BX_OP(name) std::vector<OpCase> name##_cases();
 #include "ops/op_list.inc"
 #undef BX_OP
