@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "bitaxon/export.h"
 #include "bitaxon/step_limits.h"
@@ -39,6 +40,13 @@ struct StepCounts {
   std::size_t bytes_from_device = 0;
 };
 
+/// A kernel variant that a backend chose for its device.
+struct VariantChoice {
+  std::string kernels;  ///< "products of many rows, fast"
+  std::string variant;  ///< "matrix units"
+  std::string reason;   ///< "the self-test agrees"
+};
+
 /// The properties of a backend.
 struct BackendCaps {
   std::string name;            ///< "cpu", "reference", "vulkan"
@@ -50,6 +58,7 @@ struct BackendCaps {
   int n_threads = 0;        ///< 0 on devices that have no threads
   std::string driver;       ///< name and version; empty without a driver
   std::string pci_address;  ///< "0000:65:00.0"; empty if there is none or it is not known
+  std::vector<VariantChoice> variants = {};  ///< where the device could run several variants
 };
 
 /// The properties of a backend. The reference is valid while the backend exists.

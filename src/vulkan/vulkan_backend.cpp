@@ -322,7 +322,11 @@ StepResult VulkanBackend::wait(Ticket ticket) {
 void VulkanBackend::try_variants() {
   constexpr const char* kNote = "matrix-units";
   constexpr const char* kAgree = "agree";
-  if (device_.caps().matrix_shapes.empty()) return;
+  VariantChoice choice{"products of many rows, fast", "float32 tiles", "no matrix units"};
+  if (device_.caps().matrix_shapes.empty()) {
+    caps_.variants.push_back(choice);
+    return;
+  }
   std::string found = pipeline_cache_.read_note(kNote);
   if (found.empty()) {
     try {
@@ -337,7 +341,14 @@ void VulkanBackend::try_variants() {
       failure_.check();
     }
   }
-  if (found != kAgree) device_.forget_matrix_units();
+  if (found == kAgree) {
+    choice.variant = "matrix units";
+    choice.reason = "the self-test agrees";
+  } else {
+    device_.forget_matrix_units();
+    choice.reason = fmt::format("the self-test of the matrix units failed: {}", found);
+  }
+  caps_.variants.push_back(choice);
 }
 
 std::vector<OpTime> VulkanBackend::last_step_times() {

@@ -13,7 +13,7 @@ namespace {
 const Arguments kCommands = {"run",     "chat",       "logits",    "compare",      "tokenize",
                              "inspect", "detokenize", "devices",   "download",     "quantize",
                              "merge",   "evaluate",   "benchmark", "port-weights", "upload",
-                             "train",   "prepare",    "pipeline"};
+                             "train",   "prepare",    "pipeline",  "doctor"};
 
 TEST(InformationCli, EveryCommandHasAVersion) {
   const Finished version = run_well({"--version"});

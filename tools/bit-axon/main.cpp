@@ -31,10 +31,10 @@ int report_usage(const std::string& message) {
 int run_program(int argc, char** argv) {
   CommandLine line("bit-axon", "Runs Bit-Axon language models on any GPU and on the CPU.",
                    version_text());
-  for (const auto add :
-       {add_run, add_chat, add_logits, add_compare, add_template, add_tokenize, add_detokenize,
-        add_inspect, add_devices, add_download, add_upload, add_quantize, add_merge, add_train,
-        add_pipeline, add_port_weights, add_evaluate, add_benchmark, add_prepare})
+  for (const auto add : {add_run,      add_chat,         add_logits,   add_compare,   add_template,
+                         add_tokenize, add_detokenize,   add_inspect,  add_devices,   add_doctor,
+                         add_download, add_upload,       add_quantize, add_merge,     add_train,
+                         add_pipeline, add_port_weights, add_evaluate, add_benchmark, add_prepare})
     add(line);
   return line.parse(argc, argv)();
 }

@@ -106,6 +106,7 @@ void add_tokenize(CommandLine& line);
 void add_detokenize(CommandLine& line);
 void add_inspect(CommandLine& line);
 void add_devices(CommandLine& line);
+void add_doctor(CommandLine& line);
 void add_download(CommandLine& line);
 void add_port_weights(CommandLine& line);
 void add_upload(CommandLine& line);

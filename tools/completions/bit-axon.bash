@@ -17,7 +17,7 @@ _bit_axon() {
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | chat | logits | compare | benchmark | template | tokenize | detokenize | inspect | devices | download | upload | \
+      run | chat | logits | compare | benchmark | template | tokenize | detokenize | inspect | devices | doctor | download | upload | \
         quantize | merge | train | pipeline | port-weights | evaluate | prepare)
         command=$word
         break
@@ -90,7 +90,7 @@ _bit_axon() {
     *)
       case $command in
         '')
-          flags='run chat logits compare benchmark template tokenize detokenize inspect devices download upload
+          flags='run chat logits compare benchmark template tokenize detokenize inspect devices doctor download upload
             quantize merge train pipeline port-weights evaluate prepare --help --version'
           ;;
         run)
@@ -118,6 +118,7 @@ _bit_axon() {
           [[ $current == -* ]] || files=yes
           ;;
         devices) flags='--json --help --version' ;;
+        doctor) flags='--device --preset --shader-dir --quiet --verbose --json --help --version' ;;
         quantize)
           flags="$rewrite --format --double-quant"
           [[ $current == -* ]] || files=yes

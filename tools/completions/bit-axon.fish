@@ -1,5 +1,5 @@
 # fish completion for bit-axon
-set -l commands run chat logits compare benchmark template tokenize detokenize inspect devices download upload quantize merge train pipeline port-weights evaluate prepare
+set -l commands run chat logits compare benchmark template tokenize detokenize inspect devices doctor download upload quantize merge train pipeline port-weights evaluate prepare
 set -l with_tokenizer '__fish_seen_subcommand_from run chat logits compare template tokenize detokenize inspect evaluate'
 set -l with_model '__fish_seen_subcommand_from run chat logits compare benchmark template tokenize detokenize inspect evaluate'
 set -l with_state '__fish_seen_subcommand_from run chat logits'
@@ -22,6 +22,7 @@ complete -c bit-axon -n "$first" -a tokenize -d 'Print the ids of a text'
 complete -c bit-axon -n "$first" -a detokenize -d 'Print the text of ids'
 complete -c bit-axon -n "$first" -a inspect -d 'Describe a model'
 complete -c bit-axon -n "$first" -a devices -d 'List the devices'
+complete -c bit-axon -n "$first" -a doctor -d 'Check that a device computes right, and how fast'
 complete -c bit-axon -n "$first" -a download -d 'Fetch a model from a hub'
 complete -c bit-axon -n "$first" -a upload -d 'Send a model to a hub'
 complete -c bit-axon -n "$first" -a quantize -d 'Write a new model with matrices of 4 or 8 bits'
@@ -70,7 +71,7 @@ complete -c bit-axon -n "$run" -s c -l chat -d 'Answer questions, one per line'
 complete -c bit-axon -n "$text" -l system -x -d 'System message of a chat'
 complete -c bit-axon -n "$text" -l chat-template -r -F -a none -d 'Template of a chat'
 complete -c bit-axon -n "$text" -l thinking -x -a 'on off' -d 'Whether the model thinks before it answers'
-complete -c bit-axon -n '__fish_seen_subcommand_from run compare inspect devices quantize merge port-weights upload evaluate template' -l json -d 'Print JSON'
+complete -c bit-axon -n '__fish_seen_subcommand_from run compare inspect devices doctor quantize merge port-weights upload evaluate template' -l json -d 'Print JSON'
 
 set -l logits '__fish_seen_subcommand_from logits'
 complete -c bit-axon -n "$logits" -l ids -x -d 'The ids'
@@ -269,7 +270,7 @@ complete -c bit-axon -n "$benchmark" -l train -d 'Measure training of an adapter
 complete -c bit-axon -n "$benchmark" -l lora-rank -x -d 'Rank of the trained adapter'
 complete -c bit-axon -n "$benchmark" -l no-dora -d 'Train LoRA instead of DoRA'
 complete -c bit-axon -n "$benchmark" -l device -x -a 'auto cpu reference vulkan' -d 'Device to run on'
-complete -c bit-axon -n '__fish_seen_subcommand_from benchmark inspect' -l preset -x -a 'small medium default bit-axon qwen3-0.6b qwen3-4b falcon-mamba-7b jamba-3b' -d 'Random weights in the shape of a model'
+complete -c bit-axon -n '__fish_seen_subcommand_from benchmark inspect doctor' -l preset -x -a 'small medium default bit-axon qwen3-0.6b qwen3-4b falcon-mamba-7b jamba-3b' -d 'Random weights in the shape of a model'
 complete -c bit-axon -n "$benchmark" -s s -l seq-lengths -x -d 'Tokens of the prompts'
 complete -c bit-axon -n "$benchmark" -l batch-size -x -d 'Sequences computed together'
 complete -c bit-axon -n "$benchmark" -s w -l warmup -x -d 'Runs before the measured ones'
@@ -295,3 +296,9 @@ complete -c bit-axon -n "$prepare" -l max-seq-len -x -d 'Count rows with more to
 complete -c bit-axon -n "$prepare" -l json -d 'Print one JSON object'
 complete -c bit-axon -n "$prepare" -l quiet -d 'Print only errors on stderr'
 complete -c bit-axon -n "$prepare" -l verbose -d 'Print more on stderr'
+
+set -l doctor '__fish_seen_subcommand_from doctor'
+complete -c bit-axon -n "$doctor" -l device -x -a 'auto cpu reference vulkan' -d 'Device to examine'
+complete -c bit-axon -n "$doctor" -l shader-dir -rF -d 'Compile the shaders of this folder'
+complete -c bit-axon -n "$doctor" -l quiet -d 'Print only errors on stderr'
+complete -c bit-axon -n "$doctor" -l verbose -d 'Print more on stderr'

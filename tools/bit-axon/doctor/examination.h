@@ -1,0 +1,71 @@
+// What `bit-axon doctor` finds out about one device.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bitaxon/benchmark.h"
+#include "bitaxon/devices.h"
+#include "compare/comparison.h"
+
+namespace bitaxon::tool {
+
+/// The op cases that ran with one precision.
+struct OpChecks {
+  Precision precision = Precision::exact;
+  int n_ops = 0, n_cases = 0;
+  /// The largest error of a result, as a fraction of the allowed error.
+  double largest_error = 0;
+  std::vector<std::string> problems;  ///< one line for each wrong result: "linear/q4_g64: ..."
+};
+
+/// The speed of a model with random weights, in the precision that is the default.
+struct SpeedCheck {
+  std::string model;  ///< "default configuration, random 4-bit weights"
+  BenchedDevice device;
+};
+
+struct Examination {
+  DeviceInfo device;
+  std::string backend;                  ///< "vulkan"
+  std::vector<VariantChoice> variants;  ///< as in BackendCaps
+  std::vector<OpChecks> ops;
+  std::string model;                 ///< the bundled model that was compared with the CPU
+  std::optional<Comparison> tokens;  ///< greedy tokens of the bundled model beside those of the CPU
+  RateRange rates;
+  std::optional<SpeedCheck> speed;
+  std::optional<double> temperature_before, temperature_after;  ///< degrees Celsius
+  std::vector<std::string> left_out;  ///< parts that could not run, with the reason
+  double seconds = 0;
+
+  /// The first wrong result. Empty if all results are right.
+  std::string problem() const;
+};
+
+/// How long the parts of an examination are.
+struct ExaminationLengths {
+  std::int64_t n_greedy = 200;
+  double rate_seconds = 4;  ///< for all rates together
+  std::int64_t n_prompt = 512, n_decode = 64;
+  std::vector<std::string> presets = {"default", "medium", "small"};  ///< the first that fits runs
+
+  /// For a device that is far slower than a GPU.
+  static ExaminationLengths for_software();
+};
+
+/// Examines a device. `on_part` tells what begins. Throws Error if the device cannot be opened or
+/// fails. Returns nothing when interrupted.
+std::optional<Examination> examine(const DeviceInfo& device, const OpenOptions& options,
+                                   const ExaminationLengths& lengths,
+                                   const std::atomic<bool>& interrupted,
+                                   const std::function<void(std::string_view part)>& on_part);
+
+/// Runs a few cases of each op on the backend and compares the results with the reference.
+OpChecks check_ops(Backend& backend, Backend& reference, Precision precision,
+                   const std::atomic<bool>& interrupted);
+
+}  // namespace bitaxon::tool
