@@ -45,10 +45,10 @@ set(BX_CACHEABLE_HEADERS ON)
 if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" AND NOT "$ENV{CCACHE_SLOPPINESS}" MATCHES "pch_defines")
   set(BX_CACHEABLE_HEADERS OFF)
 endif()
-# Builds with sanitizers compile the library and the program without precompiled headers, so that they
-# find files that do not include what they use.
+# A build with ThreadSanitizer compiles the library without precompiled headers, so that it finds files
+# that do not include what they use.
 set(BX_PRECOMPILE ${BX_CACHEABLE_HEADERS})
-if(BITAXON_SANITIZE OR BITAXON_BUILD_FUZZERS)
+if(BITAXON_SANITIZE STREQUAL "thread")
   set(BX_PRECOMPILE OFF)
 endif()
 
@@ -120,12 +120,17 @@ function(bx_layer name)
                      $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
                      $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>)
   target_link_libraries(${target} PUBLIC ${arg_LINK})
+  set(headers library)
   if(BITAXON_SANITIZE AND NOT name IN_LIST BX_COMPUTING_LAYERS)
     target_compile_options(${target} PRIVATE -O0)
+    string(APPEND headers _unoptimized)
   endif()
   if(name IN_LIST BX_READING_LAYERS)
     bx_guides_fuzzers(${target})
+    if(BITAXON_BUILD_FUZZERS)
+      string(APPEND headers _counted)
+    endif()
   endif()
-  bx_precompile_headers(${target} library)
+  bx_precompile_headers(${target} ${headers})
   set_property(GLOBAL APPEND PROPERTY BITAXON_LAYERS ${target})
 endfunction()
