@@ -85,6 +85,12 @@ function(bx_computes_little name)
   endif()
 endfunction()
 
+# bx_only_tests(<name>): for test programs. They are compiled without the optimizer. What they test is
+# in the library.
+function(bx_only_tests name)
+  target_compile_options(${name} PRIVATE -O0)
+endfunction()
+
 # The tests spend most of their time in the loops of these layers. In a build with sanitizers, the
 # other layers are compiled without the optimizer, because it takes 0.6 of the compile time.
 if(BITAXON_SANITIZE STREQUAL "thread")
