@@ -45,17 +45,13 @@ set(BX_CACHEABLE_HEADERS ON)
 if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" AND NOT "$ENV{CCACHE_SLOPPINESS}" MATCHES "pch_defines")
   set(BX_CACHEABLE_HEADERS OFF)
 endif()
-# A build with ThreadSanitizer compiles the library without precompiled headers, so that it finds files
-# that do not include what they use.
-set(BX_PRECOMPILE ${BX_CACHEABLE_HEADERS})
-if(BITAXON_SANITIZE STREQUAL "thread")
-  set(BX_PRECOMPILE OFF)
-endif()
 
 # bx_precompile_headers(<name> <group> [<header>...]): compiles the common headers, and more headers,
-# once for all targets of a group. All targets of a group have the same compile options.
+# once for all targets of a group. All targets of a group have the same compile options. A build of
+# tools/check-sanitized.sh without names has no precompiled headers, so that it finds files that do not
+# include what they use.
 function(bx_precompile_headers name group)
-  if(NOT BX_PRECOMPILE)
+  if(NOT BX_CACHEABLE_HEADERS)
     return()
   endif()
   get_property(owner GLOBAL PROPERTY BITAXON_HEADERS_${group})

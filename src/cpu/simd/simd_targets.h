@@ -1,7 +1,7 @@
 // Selects the targets of Highway that are compiled. Include this before <hwy/foreach_target.h>.
 // Targets whose vector size is not known at compile time are left out, because kernels keep their
 // sums in arrays of vectors. BX_FEW_TARGETS leaves out SSE4, because the emulated target has
-// vectors of the same length. BX_ONE_TARGET compiles only the target that every machine has.
+// vectors of the same length. BX_ONE_TARGET compiles only the lowest target.
 #ifdef BX_ONE_TARGET
 #define HWY_COMPILE_ONLY_STATIC
 #endif
