@@ -49,6 +49,10 @@ BX_API std::filesystem::path bundled_model_folder(std::string_view argument = "m
                                                   ModelUse use = ModelUse::text);
 BX_API std::filesystem::path bundled_text(std::string_view argument = "text");
 
+/// The use whose bundled model an adapter was trained on, else `otherwise`. Throws Error(io, format,
+/// unsupported) for an adapter that cannot be read.
+BX_API ModelUse use_of_adapter(const std::filesystem::path& adapter, ModelUse otherwise);
+
 /// What names a model and its tokenizer.
 struct ModelRequest {
   /// A model directory, a safetensors file, or a hub id owner/name that is in the hub cache. If

@@ -77,6 +77,16 @@ std::optional<AdapterMetadata> read_adapter_metadata(
                          .step = reader.number<std::int64_t>("step", 0, kMaxStep)};
 }
 
+std::string other_base(const AdapterMetadata& adapter, std::string_view name,
+                       std::string_view base) {
+  if (adapter.base.empty() || adapter.base == base) return {};
+  return fmt::format(
+      "{}: expected the model that the adapter was trained on ({}), got another ({}); this is "
+      "right "
+      "only for the same model in another format, such as 4 bits",
+      name, printable(adapter.base, 40), base);
+}
+
 std::map<std::string, std::string> metadata_of(const AdapterMetadata& adapter) {
   return {{"format", "mlx"},
           {kVersionKey, std::string(kVersion)},

@@ -36,6 +36,11 @@ std::string_view name_of(AdapterKind kind);
 std::optional<AdapterMetadata> read_adapter_metadata(
     const std::map<std::string, std::string>& metadata, std::string_view name);
 
+/// A warning if an adapter was trained on another model than that of `base`, a base_hash(). Empty if
+/// not, and if the adapter does not tell. `name` begins the warning.
+std::string other_base(const AdapterMetadata& adapter, std::string_view name,
+                       std::string_view base);
+
 /// The metadata that a new adapter's file gets.
 std::map<std::string, std::string> metadata_of(const AdapterMetadata& adapter);
 

@@ -65,9 +65,10 @@ std::uint64_t LoadedAdapter::hash() const {
 }
 
 LoadedAdapter load_adapter(const std::filesystem::path& path, std::optional<double> scale,
-                           const ModelSpec& spec, const std::vector<FoundWeight>& found,
+                           const std::string& base, const ModelSpec& spec,
+                           const std::vector<FoundWeight>& found,
                            std::vector<std::string>& warnings) {
-  Adapter adapter = read_named_adapter(path, scale, found, warnings);
+  Adapter adapter = read_named_adapter(path, scale, base, found, warnings);
   LoadedAdapter loaded;
   Packer packer(loaded);
   for (AdaptedLinear& layer : adaptable_layers(spec)) {

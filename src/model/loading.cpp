@@ -8,6 +8,7 @@
 #include "core/mix64.h"
 #include "core/plan.h"
 #include "formats/safetensors.h"
+#include "model/base_hash.h"
 #include "model/memory_need.h"
 #include "model/model_folder.h"
 #include "model/model_impl.h"
@@ -147,8 +148,8 @@ Model Model::load(std::shared_ptr<Backend> backend, const ModelFiles& files,
   const std::string name = printable_path(files.weights.string());
   auto found = find_weights(impl->spec, checkpoint, name, warnings);
   if (!options.adapter.empty())
-    impl->adapter =
-        load_adapter(options.adapter, options.adapter_scale, impl->spec, found, warnings);
+    impl->adapter = load_adapter(options.adapter, options.adapter_scale,
+                                 base_hash(impl->spec, &checkpoint), impl->spec, found, warnings);
   impl->vocab_mapping = vocab_mapping_of(checkpoint.metadata(), files);
   // With a mapping, the ids in the file are those of the tokenizer.
   if (impl->vocab_mapping.empty())

@@ -8,10 +8,12 @@
 #include <cmath>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "bitaxon/error.h"
 #include "formats/weight_format.h"
 #include "model/adapter_file.h"
+#include "model/adapter_metadata.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -305,11 +307,15 @@ Adapter read_adapter(const Checkpoint& file, AdapterLayout layout, const Adapter
 }
 
 Adapter read_named_adapter(const std::filesystem::path& path, std::optional<double> scale,
-                           const std::vector<FoundWeight>& weights,
+                           const std::string& base, const std::vector<FoundWeight>& weights,
                            std::vector<std::string>& warnings) {
   const std::filesystem::path file_path = find_adapter(path);
   const Checkpoint file = Checkpoint::open(file_path);
   const AdapterLayout layout = layout_of_adapter(file);
+  const std::string name = printable_path(file_path.string());
+  if (const auto about = read_adapter_metadata(file.metadata(), name))
+    if (std::string warning = other_base(*about, name, base); !warning.empty())
+      warnings.push_back(std::move(warning));
   return read_adapter(file, layout, read_adapter_config(file_path, file.metadata(), layout, scale),
                       weights, warnings);
 }

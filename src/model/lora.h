@@ -43,9 +43,10 @@ Adapter read_adapter(const Checkpoint& file, AdapterLayout layout, const Adapter
                      const std::vector<FoundWeight>& weights, std::vector<std::string>& warnings);
 
 /// Reads the adapter that a user names by `path`, as find_adapter() finds it. `scale` replaces the
-/// factor of all layers. Throws as find_adapter(), read_adapter_config() and read_adapter() do.
+/// factor of all layers. `base` is the base_hash() of the model: a warning says if the adapter was
+/// trained on another one. Throws as find_adapter(), read_adapter_config() and read_adapter() do.
 Adapter read_named_adapter(const std::filesystem::path& path, std::optional<double> scale,
-                           const std::vector<FoundWeight>& weights,
+                           const std::string& base, const std::vector<FoundWeight>& weights,
                            std::vector<std::string>& warnings);
 
 /// The change that an adapter makes to rows of its weight, computed in float64. Each matrix has

@@ -2,6 +2,7 @@
 
 #include "bitaxon/error.h"
 #include "formats/quantize.h"
+#include "model/base_hash.h"
 #include "session/rewrite_impl.h"
 
 namespace bitaxon {
@@ -130,7 +131,9 @@ void check_rank(const MergeOptions& options, const Adapter& adapter) {
 
 Rewrite Rewrite::merge(const ModelFiles& files, const MergeOptions& options) {
   auto impl = std::make_unique<Impl>(files);
-  impl->adapter = read_named_adapter(options.adapter, options.scale, impl->found, impl->warnings);
+  impl->adapter =
+      read_named_adapter(options.adapter, options.scale, base_hash(impl->spec, &impl->checkpoint),
+                         impl->found, impl->warnings);
   check_rank(options, impl->adapter);
   impl->edits = MergePlan(options, impl->name, impl->adapter).edits_of(impl->found);
   return Rewrite(std::move(impl));

@@ -9,6 +9,9 @@
 #include "formats/safetensors.h"
 #include "hub_cache/hub_cache.h"
 #include "hub_cache/hub_names.h"
+#include "model/adapter_file.h"
+#include "model/adapter_metadata.h"
+#include "model/base_hash.h"
 #include "model/model_folder.h"
 #include "model/weights.h"
 #include "platform/optional_file.h"
@@ -117,6 +120,20 @@ fs::path bundled_model_folder(std::string_view argument, ModelUse use) {
 
 fs::path bundled_text(std::string_view argument) {
   return bundled("texts/king-james.txt", "text", argument);
+}
+
+ModelUse use_of_adapter(const fs::path& adapter, ModelUse otherwise) {
+  const fs::path file = find_adapter(adapter);
+  const auto about =
+      read_adapter_metadata(Checkpoint::open(file).metadata(), printable_path(file.string()));
+  if (!about || about->base.empty()) return otherwise;
+  std::vector<std::string> unused;
+  for (const ModelUse use : {ModelUse::text, ModelUse::chat}) {
+    const ModelFiles files = model_files(bundled_model_folder("model", use));
+    const Checkpoint checkpoint = open_checkpoint(files);
+    if (about->base == base_hash(load_spec(files, unused), &checkpoint)) return use;
+  }
+  return otherwise;
 }
 
 ModelSource find_model_files(const std::string& name, std::string_view argument, ModelUse use) {

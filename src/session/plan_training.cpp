@@ -6,11 +6,11 @@
 #include "bitaxon/error.h"
 #include "core/backend.h"
 #include "formats/json.h"
+#include "model/base_hash.h"
 #include "model/memory_need.h"
 #include "platform/printable.h"
 #include "session/train_base.h"
 #include "session/training.h"
-#include "training/run/base_hash.h"
 
 namespace bitaxon {
 namespace {
@@ -44,7 +44,7 @@ Json identity_of(const TrainPlan& plan) {
           {"validation", plan.request.validation_share > 0 || !plan.validation
                              ? Json::array()
                              : files_json(*plan.validation)},
-          {"base", base_hash(plan.base)}};
+          {"base", base_hash(plan.base.spec, plan.base.checkpoint.get())}};
 }
 
 /// Refuses to continue with other examples or another base. Files may have moved.

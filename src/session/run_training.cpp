@@ -92,7 +92,8 @@ RunWorld world_of(const TrainPlan& plan, const TrainListener& listener) {
 }
 
 /// Gives the model the adapter that a new run begins with. Kind, rank and scale must be the run's.
-void begin_with_adapter(const TrainPlan& plan, const TrainingTarget& target) {
+void begin_with_adapter(const TrainPlan& plan, const TrainingTarget& target,
+                        const TrainListener& listener) {
   const std::filesystem::path file = find_adapter(plan.request.init_adapter);
   const TrainCheckpoint adapter = read_adapter_tensors(file);
   const std::string name = printable_path(file.string());
@@ -101,17 +102,20 @@ void begin_with_adapter(const TrainPlan& plan, const TrainingTarget& target) {
                 fmt::format("--lora-scale: expected {}, the scale of {}, got {}",
                             adapter.adapter->scale, name, plan.request.adapter.scale));
   restore(adapter, name, target);
+  if (!adapter.adapter) return;
+  const std::string warning = other_base(*adapter.adapter, name, plan.identity.value("base", ""));
+  if (!warning.empty()) listener.note("warning: " + warning);
 }
 
 /// Gives the model what the run begins with, and returns the state of the run.
-RunState begin(const TrainPlan& plan, const TrainingTarget& target) {
+RunState begin(const TrainPlan& plan, const TrainingTarget& target, const TrainListener& listener) {
   RunState state;
   if (plan.request.checkpoint) {
     const FoundCheckpoint& found = *plan.request.checkpoint;
     restore(found.checkpoint, printable_path(found.folder.string()), target);
     state = found.checkpoint.state;
   } else if (!plan.request.init_adapter.empty()) {
-    begin_with_adapter(plan, target);
+    begin_with_adapter(plan, target, listener);
   }
   state.data = plan.identity;
   state.settings = plan.request.settings;
@@ -160,7 +164,7 @@ RunResult run_plan(TrainPlan& plan, const TrainListener& listener) {
   RunFolder folder(plan.request.output);
   Tuner tuner = load_tuner(plan, listener);
   const TrainingTarget target = target_of(tuner);
-  RunState state = begin(plan, target);
+  RunState state = begin(plan, target, listener);
   listener.progress(start_line(plan, tuner));
   cut_metrics(folder.metrics_file(), state.step, state.place.micro_batch);
   Batches batches(plan.training, plan.request.batches, state.place);
@@ -172,7 +176,7 @@ RunResult run_plan(TrainPlan& plan, const TrainListener& listener) {
 std::optional<LossSum> evaluate_plan(TrainPlan& plan, const TrainListener& listener) {
   struct Interrupted {};
   Tuner tuner = load_tuner(plan, listener);
-  begin(plan, target_of(tuner));
+  begin(plan, target_of(tuner), listener);
   const std::function<MicroBatch()> next = validation_of(plan);
   LossSum sum;
   try {

@@ -7,6 +7,7 @@
 #include "formats/safetensors.h"
 #include "platform/file.h"
 #include "program.h"
+#include "support/source_tree.h"
 #include "support/temporary_folder.h"
 #include "support/tensors.h"
 
@@ -161,6 +162,27 @@ TEST_F(TrainCli, TakesSettingsFromAFile) {
   refused(R"({"no-dora": 1})", "no-dora: expected true or false, got 1");
   refused(R"({"seed": {}})", "seed: expected a text or a number, got {}");
   refused("[]", "expected an object, got []");
+}
+
+TEST_F(TrainCli, AnAdapterRunsWithTheBundledModelThatItWasTrainedOn) {
+  run_well(train("run"));
+  const Arguments ask = {"run", "--chat", "Hello", "--max-tokens", "4", "--adapter"};
+  const Finished same = run_well(ask + Arguments{path("run")});
+  EXPECT_NE(same.err.find("the bundled tiny-shakespeare"), std::string::npos) << same.err;
+  EXPECT_EQ(same.err.find("warning"), std::string::npos) << same.err;
+  const std::string chat = (bundled_model_dir().parent_path() / "tiny-chat").string();
+  const char* warning = "warning: ";
+  const char* what = "expected the model that the adapter was trained on (";
+  for (const Arguments& command :
+       {ask + Arguments{path("run"), "-m", chat},
+        Arguments{"merge", chat, "--adapter", path("run"), "-o", path("merged")},
+        train("second", {"-w", chat, "--init-adapter", path("run")})}) {
+    const Finished other = run_well(command);
+    EXPECT_NE(other.err.find(warning), std::string::npos) << other.describe();
+    EXPECT_NE(other.err.find(what), std::string::npos) << other.describe();
+  }
+  expect_refused(ask + Arguments{path("run"), "--lora-scale", "3"}, 2,
+                 {"--lora-scale: expected 20, the scale of "});
 }
 
 TEST_F(TrainCli, RefusesFlagsOutOfRange) {

@@ -233,6 +233,15 @@ int run_command(const RunOptions& run) {
                 feed_of(prompt, chat_prompt, session, state.position() > 0));
 }
 
+/// Chooses the default model: one that chats for a chat, and for an adapter of a bundled model that
+/// model.
+int run_with_default_model(RunOptions run) {
+  if (run.chat) run.model.use = ModelUse::chat;
+  if (run.model.model.empty() && !run.model.adapter.empty())
+    run.model.use = use_of_adapter(run.model.adapter, run.model.use);
+  return run_command(run);
+}
+
 void add_sampler_options(Command& command, RunOptions& run) {
   const auto add = [&](const char* name, std::string& value, const std::string& help) {
     run.flags.emplace(name, command.add(name, value, help).show_default().type("N").not_empty());
@@ -346,22 +355,18 @@ void add_run(CommandLine& line) {
       .not_empty();
   command.add("-c,--chat", run->chat, "The same as the command chat");
   command.add("--json", run->json, "Print one JSON object with text, ids and times");
-  command.runs([run] {
-    if (run->chat) run->model.use = ModelUse::chat;
-    return run_command(*run);
-  });
+  command.runs([run] { return run_with_default_model(*run); });
 }
 
 void add_chat(CommandLine& line) {
   auto run = std::make_shared<RunOptions>();
   run->chat = true;
-  run->model.use = ModelUse::chat;
   Command& command =
       line.add_command("chat", "Answer questions from stdin, one per line; exit ends the chat");
   add_text_options(command, *run);
   add_prompt_options(command, *run, "The first question (default: the first line of stdin)",
                      "The first question, as a flag");
-  command.runs([run] { return run_command(*run); });
+  command.runs([run] { return run_with_default_model(*run); });
 }
 
 }  // namespace bitaxon::tool

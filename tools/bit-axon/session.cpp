@@ -84,9 +84,16 @@ Session load_on(const OpenedDevice& opened, const DeviceOptions& device, const F
   load.precision = device.wanted_precision();
   ProgressLine progress("loading", !output.quiet);
   load.on_progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
-  Session session = load_session(found, opened, load);
-  note_all(session.notes, output);
-  return session;
+  try {
+    Session session = load_session(found, opened, load);
+    note_all(session.notes, output);
+    return session;
+  } catch (const Error& error) {
+    // A factor that the adapter does not have.
+    if (std::string_view(error.what()).starts_with("lora-scale: "))
+      throw UsageError(fmt::format("--{}", error.what()));
+    throw;
+  }
 }
 
 }  // namespace
