@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "bitaxon/error.h"
@@ -17,9 +18,9 @@ namespace {
 
 /// Settings that shape the numbers of a run from its beginning.
 constexpr std::string_view kFixedSettings[] = {
-    "objective", "lora-rank",  "lora-scale",  "no-dora",   "targets", "layers",
-    "seed",      "quantize",   "max-seq-len", "train-on",  "mask",    "unmapped",
-    "packing",   "no-shuffle", "val-split",   "batch-size"};
+    "objective", "lora-rank",  "lora-scale",  "no-dora",    "targets",     "layers",
+    "seed",      "quantize",   "max-seq-len", "train-on",   "mask",        "unmapped",
+    "packing",   "no-shuffle", "val-split",   "batch-size", "init-adapter"};
 
 JinjaTemplate template_of(const FoundModel& found) {
   if (!found.source) return JinjaTemplate::chatml();
@@ -47,6 +48,15 @@ Json identity_of(const TrainPlan& plan) {
           {"base", base_hash(plan.base.spec, plan.base.checkpoint.get())}};
 }
 
+/// The hashes of the files that the data of a run name by `key`.
+std::vector<std::string> hashes_of(const Json& data, const char* key) {
+  std::vector<std::string> found;
+  if (const auto files = data.find(key); files != data.end() && files->is_array())
+    for (const Json& file : *files)
+      if (file.is_object()) found.push_back(printable_json(file.value("hash", Json())));
+  return found;
+}
+
 /// Refuses to continue with other examples or another base. Files may have moved.
 void refuse_other_inputs(const RunState& state, const Json& now) {
   if (state.data.value("base", Json()) != now.value("base", Json()))
@@ -55,19 +65,36 @@ void refuse_other_inputs(const RunState& state, const Json& now) {
                             "another ({})",
                             printable_json(state.data.value("base", Json())),
                             printable_json(now.value("base", Json()))));
-  const auto hashes = [](const Json& data) {
-    std::vector<std::string> found;
-    if (const auto files = data.find("files"); files != data.end() && files->is_array())
-      for (const Json& file : *files)
-        if (file.is_object()) found.push_back(printable_json(file.value("hash", Json())));
-    return found;
-  };
-  if (hashes(state.data) != hashes(now))
+  if (hashes_of(state.data, "files") != hashes_of(now, "files"))
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("DATA: expected the examples that the run began with ({}), got others "
                             "({})",
                             printable_json(state.data.value("files", Json()), 200),
                             printable_json(now.value("files", Json()), 200)));
+}
+
+/// Checks that the place of a checkpoint is one of the examples.
+void expect_place(const TrainPlan& plan, const FoundCheckpoint& found) {
+  try {
+    const Batches batches(plan.training, plan.request.batches, found.checkpoint.state.place);
+  } catch (const Error& error) {
+    const std::string file = printable_path((found.folder / kStateFile).string());
+    throw Error(ErrorKind::format, fmt::format("{}: {}", file, error.what()));
+  }
+}
+
+/// A loss on other validation data is no measure for the losses to come.
+void forget_other_best(TrainPlan& plan) {
+  constexpr const char* kKey = "validation";
+  RunState& state = plan.request.checkpoint->checkpoint.state;
+  if (!state.best || !plan.validation ||
+      hashes_of(state.data, kKey) == hashes_of(plan.identity, kKey))
+    return;
+  plan.notes.push_back(fmt::format(
+      "other validation data: the lowest loss so far ({:.4f} at step {}) does not count any more",
+      state.best->loss, state.best->step));
+  state.best.reset();
+  state.evaluations_since_best = 0;
 }
 
 void compare_with_checkpoint(TrainPlan& plan) {
@@ -90,21 +117,32 @@ void compare_with_checkpoint(TrainPlan& plan) {
   const std::string changes =
       compare_settings(checkpoint.state.settings, plan.request.settings, kFixedSettings);
   if (!changes.empty()) plan.notes.push_back(changes);
+  expect_place(plan, *plan.request.checkpoint);
+  forget_other_best(plan);
 }
 
-/// The number of updates until the last epoch ends.
+/// The number of updates until the last epoch ends. Counting reads all examples, so a run of very many
+/// epochs is counted for the first of them, and the rest is taken to be alike.
 std::int64_t updates_of(const TrainPlan& plan, const TrainListener& listener) {
-  const auto n_epochs = static_cast<double>(plan.request.batches.epochs.value());
-  Batches batches(plan.training, plan.request.batches);
-  std::int64_t n_micro = 0;
+  constexpr double kMostCounted = 2e5;  // examples
+  const std::uint64_t n_epochs = plan.request.batches.epochs.value();
+  const auto all = static_cast<double>(n_epochs);
+  BatchOptions options = plan.request.batches;
+  const double most = std::max(kMostCounted / static_cast<double>(plan.training.size()), 1.0);
+  if (all > most) options.epochs = static_cast<std::uint64_t>(most);
+  const auto counted = static_cast<double>(*options.epochs);
+  Batches batches(plan.training, options);
+  double n_micro = 0;
   while (!batches.next().sequences.empty()) {
     ++n_micro;
     if (listener.on_share)
-      listener.on_share("counting steps", static_cast<double>(batches.position().epoch) / n_epochs);
+      listener.on_share("counting steps", static_cast<double>(batches.position().epoch) / counted);
     if (listener.interrupted) break;
   }
-  const std::int64_t accumulation = plan.request.loop.grad_accum_steps;
-  return std::max<std::int64_t>((n_micro + accumulation - 1) / accumulation, 1);
+  constexpr double kMostUpdates = 0x1p40;
+  const auto accumulation = static_cast<double>(plan.request.loop.grad_accum_steps);
+  const double n_updates = std::ceil(n_micro * (all / counted) / accumulation);
+  return static_cast<std::int64_t>(std::clamp(n_updates, 1.0, kMostUpdates));
 }
 
 void settle_steps(TrainPlan& plan, const TrainListener& listener) {
@@ -129,6 +167,16 @@ void settle_tuner(TrainPlan& plan) {
   plan.tuner.adapter = request.adapter;
   plan.tuner.seed = request.seed;
   plan.tuner.max_tokens = request.data_options.max_seq_len;
+}
+
+/// Checks that an evaluation has something to measure: a loss over no targets would be 0, and so the
+/// best.
+void expect_targets(const Dataset& validation) {
+  try {
+    validation.survey();
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("validation data: {}", error.what()));
+  }
 }
 
 /// Checks that the run can use its folder.
@@ -157,6 +205,7 @@ TrainPlan plan_training(TrainRequest request, TrainInputs inputs, const TrainLis
     if (listener.on_share) listener.on_share("reading examples", done);
   };
   DataSurvey survey = inputs.training.survey(share);
+  if (inputs.validation) expect_targets(*inputs.validation);
   OpenedDevice device = open_device(request.device, request.open);
   if (!device.reason.empty()) inputs.notes.push_back(device_note(device));
   TrainPlan plan{.request = std::move(request),

@@ -106,6 +106,8 @@ TEST_F(TrainCli, SaysWhichSettingsChangeAndRefusesThoseThatMayNot) {
   refused({"--lora-rank", "4"}, "--lora-rank: expected 2, with which the run began, got 4");
   refused({"--no-dora"}, "--no-dora: expected false, with which the run began, got true");
   refused({"--seed", "1"}, "--seed: expected 42");
+  refused({"--init-adapter", path("run")},
+          "--init-adapter: expected none, with which the run began");
   folder_.write("train.jsonl", "{\"text\": \"other\"}\n");
   refused({}, "DATA: expected the examples that the run began with");
 }
@@ -162,6 +164,32 @@ TEST_F(TrainCli, TakesSettingsFromAFile) {
   refused(R"({"no-dora": 1})", "no-dora: expected true or false, got 1");
   refused(R"({"seed": {}})", "seed: expected a text or a number, got {}");
   refused("[]", "expected an object, got []");
+}
+
+TEST_F(TrainCli, RefusesValidationDataWithoutTargets) {
+  const std::string line = fmt::format(
+      R"({{"prompt": "{}", "completion": "no room is left for this"}})", std::string(400, 'x'));
+  const std::string data = folder_.write("val.jsonl", line + "\n").string();
+  expect_refused(train("run", {"--val-data", data, "--max-seq-len", "64"}), 1,
+                 {"validation data: ", "val.jsonl: expected an example to learn from, got none"});
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
+}
+
+TEST_F(TrainCli, OtherValidationDataBeginWithAnotherBestLoss) {
+  const auto validation = [&](const char* name, const char* text) {
+    return folder_.write(name, fmt::format(R"({{"text": "{}"}})", text)).string();
+  };
+  const std::string first = validation("a.jsonl", "To be"), moved = validation("b.jsonl", "To be");
+  run_well(train("run", {"--val-data", first}));
+  const auto resumed = [&](const std::string& data, const char* steps) {
+    return run_well({"train", "--resume", path("run"), "--val-data", data, "--max-steps", steps})
+        .err;
+  };
+  const std::string_view note = "other validation data: the lowest loss so far (";
+  EXPECT_EQ(resumed(moved, "7").find(note), std::string::npos);
+  const std::string err = resumed(validation("c.jsonl", "or not to be"), "8");
+  EXPECT_NE(err.find(note), std::string::npos) << err;
+  EXPECT_NE(err.find("(best)"), std::string::npos) << err;
 }
 
 TEST_F(TrainCli, AnAdapterRunsWithTheBundledModelThatItWasTrainedOn) {

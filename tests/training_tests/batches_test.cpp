@@ -145,6 +145,19 @@ TEST(Batches, RefuseDataThatHasNoTargets) {
   }
 }
 
+TEST(Batches, RefuseAPlaceThatIsNoneOfTheData) {
+  const DataFolder folder;
+  const Dataset data = some_data(folder);
+  const auto refused = [&](Packing packing, const DataPosition& place, const char* what) {
+    expect_error([&] { Batches(data, {.packing = packing}, place); }, ErrorKind::invalid_argument,
+                 {"position: expected ", what});
+  };
+  refused(Packing::isolated, {.next_example = 21}, "at most 20 examples, got 21");
+  refused(Packing::concat, {.next_token = 9999}, ", got 9999");
+  refused(Packing::concat, {.next_example = 20, .next_token = 1}, "a token below 1 ");
+  refused(Packing::none, {.next_token = 1}, "a token below 1 ");
+}
+
 TEST(Batches, LeaveOutExamplesWithoutTargets) {
   const DataFolder folder;
   const Dataset data =

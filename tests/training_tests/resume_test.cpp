@@ -141,6 +141,18 @@ TEST_F(ResumeTest, RefusesAFolderInUseAndAFolderWithCheckpoints) {
                {"whole: another run uses this folder; --output-dir names another"});
 }
 
+TEST_F(ResumeTest, ACheckpointWithTheNameOfAnotherStepIsDamaged) {
+  const fs::path folder = whole();
+  fs::copy(folder / "step_00000040", folder / "step_00000099");
+  const auto found = find_checkpoint(folder);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->checkpoint.state.step, 40);
+  ASSERT_EQ(found->damaged.size(), 1U);
+  EXPECT_NE(found->damaged[0].find("expected the checkpoint of step 99, got that of step 40"),
+            std::string::npos)
+      << found->damaged[0];
+}
+
 TEST_F(ResumeTest, ComparesSettings) {
   const Json old = {{"lora-rank", 8}, {"max-steps", 100}, {"patience", nullptr}};
   constexpr std::string_view kFixed[] = {"lora-rank"};

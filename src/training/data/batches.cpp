@@ -42,6 +42,7 @@ struct Row {
 struct Batches::Impl {
   Impl(Dataset dataset, const BatchOptions& wanted, const DataPosition& begin);
 
+  void expect_token();
   bool begin_epoch();
   std::size_t example() const;
   const EncodedExample& encoded();
@@ -79,6 +80,19 @@ Batches::Impl::Impl(Dataset dataset, const BatchOptions& wanted, const DataPosit
   }
   if (data.options().objective == Objective::orpo) options.packing = Packing::none;
   if (options.shuffle) order = shuffled_order(data.size(), options.seed, position.epoch);
+  expect_token();
+}
+
+/// Checks that the place within an example is one of its tokens.
+void Batches::Impl::expect_token() {
+  if (position.next_token == 0) return;
+  const bool has_example =
+      options.packing == Packing::concat && position.next_example < data.size();
+  const std::size_t n_tokens = has_example ? encoded().text.ids.size() : 1;
+  if (position.next_token >= n_tokens)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("position: expected a token below {} of the example, got {}", n_tokens,
+                            position.next_token));
 }
 
 /// Goes to the next epoch. Returns false after the last one.

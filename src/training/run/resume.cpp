@@ -41,6 +41,11 @@ std::optional<FoundCheckpoint> find_checkpoint(const fs::path& named) {
     const fs::path folder = path / checkpoint_name(*step);
     try {
       TrainCheckpoint checkpoint = read_checkpoint(folder);
+      // Upstream's folders have the number of micro-batches.
+      if (!checkpoint.is_upstreams && checkpoint.state.step != *step)
+        fail(ErrorKind::format, folder,
+             fmt::format("expected the checkpoint of step {}, got that of step {}", *step,
+                         checkpoint.state.step));
       return FoundCheckpoint{folder, std::move(checkpoint), std::move(damaged)};
     } catch (const Error& error) {
       damaged.push_back(error.what());
