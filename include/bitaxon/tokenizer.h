@@ -49,6 +49,8 @@ class BX_API Tokenizer {
   static std::optional<Tokenizer> find(const std::filesystem::path& model_directory);
   /// The byte tokenizer: one token per byte, with ids 0 to 255 and no end of sequence.
   static Tokenizer bytes();
+  /// The same with the tokens of ChatML as the last of `vocab_size` ids. <|im_end|> ends a sequence.
+  static Tokenizer bytes_and_chat(std::int32_t vocab_size);
 
   /// The ids of `text`. Invalid UTF-8 is read as U+FFFD, except by the byte tokenizer, which takes
   /// bytes as they are.

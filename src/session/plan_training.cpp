@@ -231,6 +231,8 @@ TrainPlan plan_training(TrainRequest request, const TrainListener& listener) {
   check_folder(request);
   FoundModel found = find_model(request.model);
   read_tokenizer(found);
+  if (!found.source && found.request.tokenizer.empty())
+    found.tokenizer = Tokenizer::bytes_and_chat(static_cast<std::int32_t>(found.preset.vocab_size));
   std::vector<std::string> notes, warnings;
   if (found.source && !found.source->note.empty()) notes.push_back(found.source->note);
   BaseModel base = training_base(found, warnings);

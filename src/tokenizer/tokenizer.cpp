@@ -14,6 +14,7 @@
 #include "tokenizer/end_of_sequence.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer/tokenizer_config.h"
+#include "tokenizer/truncation.h"
 
 namespace bitaxon {
 
@@ -153,6 +154,14 @@ const std::string& Tokenizer::note() const { return impl_->note; }
 
 Tokenizer Tokenizer::bytes() {
   return Tokenizer(std::make_shared<Impl>(Impl{ByteTokenizer{}, {}, {}}));
+}
+
+Tokenizer Tokenizer::bytes_and_chat(std::int32_t vocab_size) {
+  auto impl = std::make_shared<Impl>();
+  impl->kind = bpe_from_json(byte_tokenizer_json(vocab_size), "byte tokenizer");
+  Tokenizer tokenizer(impl);
+  impl->ends_of_sequence = {tokenizer.token_id("<|im_end|>").value()};
+  return tokenizer;
 }
 
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {

@@ -192,6 +192,16 @@ TEST_F(TrainCli, OtherValidationDataBeginWithAnotherBestLoss) {
   EXPECT_NE(err.find("(best)"), std::string::npos) << err;
 }
 
+TEST_F(TrainCli, ASmallModelOfRandomWeightsLearnsFromChats) {
+  for (const char* preset : {"--config-small", "--config-medium"}) {
+    const Json json = Json::parse(
+        run_well(train("run", {preset, "--max-seq-len", "256", "--dry-run", "--json"})).out);
+    EXPECT_EQ(json["data"]["usable"], 12) << preset;
+    // Each byte of an answer is a token, and so is its end.
+    EXPECT_EQ(json["data"]["targets"], 12 * 19 + 2 + 12) << preset;
+  }
+}
+
 TEST_F(TrainCli, AnAdapterRunsWithTheBundledModelThatItWasTrainedOn) {
   run_well(train("run"));
   const Arguments ask = {"run", "--chat", "Hello", "--max-tokens", "4", "--adapter"};

@@ -175,10 +175,11 @@ void add_model_flags(Command& command, TrainFlags& flags) {
       .not_empty();
   const Flag small =
       table.add("--config-small", flags.model.config_small,
-                "The small preset with random weights (ignored when a model is named)");
+                "The small preset with random weights and a byte tokenizer, to try the command "
+                "(ignored when a model is named)");
   table
       .add("--config-medium", flags.model.config_medium,
-           "The medium preset with random weights (ignored when a model is named)")
+           "The medium preset in the same way (ignored when a model is named)")
       .excludes(small);
   add_quantize_option(command, flags.model);
   add_device_options(command, flags.device);
