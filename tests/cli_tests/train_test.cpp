@@ -202,6 +202,24 @@ TEST_F(TrainCli, ASmallModelOfRandomWeightsLearnsFromChats) {
   }
 }
 
+TEST_F(TrainCli, SaysHowOftenTheChosenAnswersAreLikelier) {
+  std::string lines;
+  for (const char* word : {"one", "two"})
+    lines += fmt::format(R"({{"prompt": "{0}?", "chosen": "Yes, {0}.", "rejected": "No."}})"
+                         "\n",
+                         word);
+  const std::string data = folder_.write("pairs.jsonl", lines).string();
+  const Finished finished = run_well({"train", data, "--val-data", data, "--objective", "orpo",
+                                      "-o", path("run"), "--max-steps", "1", "--device", "cpu"});
+  const std::size_t at = finished.err.find("Eval 1/1  loss ");
+  ASSERT_NE(at, std::string::npos) << finished.err;
+  EXPECT_NE(finished.err.find("  acc ", at), std::string::npos) << finished.err;
+  EXPECT_EQ(finished.err.find("ppl", at), std::string::npos) << finished.err;
+  const std::string metrics = file("run/metrics.jsonl");
+  for (const char* key : {"eval_nll", "eval_margin", "eval_accuracy"})
+    EXPECT_NE(metrics.find(key), std::string::npos) << key;
+}
+
 TEST_F(TrainCli, AnAdapterRunsWithTheBundledModelThatItWasTrainedOn) {
   run_well(train("run"));
   const Arguments ask = {"run", "--chat", "Hello", "--max-tokens", "4", "--adapter"};

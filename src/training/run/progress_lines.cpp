@@ -17,6 +17,16 @@ void LineMeans::add(const UpdateResult& update, std::int64_t n_pairs, double sec
   seconds_ += seconds;
 }
 
+void EvaluationMeans::add(const LossSum& part, std::int64_t n_tokens) {
+  const auto weight = static_cast<double>(part.n_targets);
+  sum_.loss += part.loss;
+  sum_.n_targets += part.n_targets;
+  sum_.orpo.nll += weight * part.orpo.nll;
+  sum_.orpo.accuracy += weight * part.orpo.accuracy;
+  sum_.orpo.margin += weight * part.orpo.margin;
+  n_tokens_ += n_tokens;
+}
+
 std::string duration_text(double seconds) {
   const auto s = static_cast<std::int64_t>(std::clamp(seconds, 0.0, 1e12));
   if (s < 60) return fmt::format("{}s", s);
@@ -38,8 +48,13 @@ std::string step_line(std::int64_t step, std::int64_t max_steps, Objective objec
   return line + fmt::format("  eta {}", duration_text(left_seconds));
 }
 
-std::string evaluation_line(std::int64_t step, std::int64_t max_steps, double loss, bool is_best) {
-  return fmt::format("Eval {}/{}  loss {:.4f}  ppl {:.2f}{}", step, max_steps, loss, std::exp(loss),
+std::string evaluation_line(std::int64_t step, std::int64_t max_steps, Objective objective,
+                            const EvaluationMeans& means, bool is_best) {
+  const std::string more =
+      objective == Objective::orpo
+          ? fmt::format("acc {:.2f}  margin {:.3f}", means.accuracy(), means.margin())
+          : fmt::format("ppl {:.2f}", std::exp(means.loss()));
+  return fmt::format("Eval {}/{}  loss {:.4f}  {}{}", step, max_steps, means.loss(), more,
                      is_best ? "  (best)" : "");
 }
 
@@ -71,13 +86,18 @@ Json update_metrics(const RunState& state, const UpdateResult& update, Objective
   return json;
 }
 
-Json evaluation_metrics(const RunState& state, const LossSum& sum, std::int64_t n_tokens) {
-  const double loss = sum.loss / static_cast<double>(std::max<std::int64_t>(sum.n_targets, 1));
-  return {{"step", state.step},
-          {"micro", state.place.micro_batch},
-          {"eval_loss", finite_or_null(loss)},
-          {"eval_ppl", finite_or_null(std::exp(loss))},
-          {"eval_tokens", n_tokens}};
+Json evaluation_metrics(const RunState& state, Objective objective, const EvaluationMeans& means) {
+  const double nll = means.nll(objective);
+  Json json = {{"step", state.step},
+               {"micro", state.place.micro_batch},
+               {"eval_loss", finite_or_null(means.loss())},
+               {"eval_ppl", finite_or_null(std::exp(nll))},
+               {"eval_tokens", means.n_tokens()}};
+  if (objective == Objective::orpo)
+    json.update({{"eval_nll", finite_or_null(nll)},
+                 {"eval_margin", finite_or_null(means.margin())},
+                 {"eval_accuracy", finite_or_null(means.accuracy())}});
+  return json;
 }
 
 Json event_metrics(const char* event, const RunState& state) {

@@ -33,20 +33,42 @@ class LineMeans {
   double weight_ = 0, loss_ = 0, tokens_ = 0, seconds_ = 0, accuracy_ = 0, margin_ = 0;
 };
 
+/// Means over the micro-batches of an evaluation.
+class EvaluationMeans {
+ public:
+  void add(const LossSum& part, std::int64_t n_tokens);
+  /// The mean over target tokens; ORPO: over pairs. NaN without any.
+  double loss() const { return sum_.loss / weight(); }
+  /// The part of the loss that is a mean log-probability of tokens; ORPO: of the chosen answers.
+  double nll(Objective objective) const {
+    return objective == Objective::orpo ? sum_.orpo.nll / weight() : loss();
+  }
+  double accuracy() const { return sum_.orpo.accuracy / weight(); }
+  double margin() const { return sum_.orpo.margin / weight(); }
+  std::int64_t n_tokens() const { return n_tokens_; }
+
+ private:
+  double weight() const { return static_cast<double>(sum_.n_targets); }
+
+  LossSum sum_;  ///< the means of ORPO are sums over pairs here
+  std::int64_t n_tokens_ = 0;
+};
+
 /// "Step 40/1000  Loss: 2.3450  grad 1.23  lr 4.0e-05  612 tok/s  0.8 GB  81 C  eta 12m". The words
 /// "Step N/M" and "Loss: X" are what Bit-Axon's app looks for.
 std::string step_line(std::int64_t step, std::int64_t max_steps, Objective objective,
                       const UpdateResult& latest, const LineMeans& means, const Measured& measured,
                       double left_seconds);
-/// "Eval 500/1000  loss 2.1010  ppl 8.17  (best)".
-std::string evaluation_line(std::int64_t step, std::int64_t max_steps, double loss, bool is_best);
+/// "Eval 500/1000  loss 2.1010  ppl 8.17  (best)"; ORPO: "loss 2.1010  acc 0.75  margin 0.310".
+std::string evaluation_line(std::int64_t step, std::int64_t max_steps, Objective objective,
+                            const EvaluationMeans& means, bool is_best);
 /// A duration as short text: "45s", "12m", "2h05m", "3d04h".
 std::string duration_text(double seconds);
 
 /// `beta` is ORPO's, for the rewards.
 Json update_metrics(const RunState& state, const UpdateResult& update, Objective objective,
                     double beta, const Measured& measured);
-Json evaluation_metrics(const RunState& state, const LossSum& sum, std::int64_t n_tokens);
+Json evaluation_metrics(const RunState& state, Objective objective, const EvaluationMeans& means);
 /// {"event": NAME, "step": N, "micro": N}, for more keys.
 Json event_metrics(const char* event, const RunState& state);
 

@@ -188,24 +188,20 @@ class TrainingLoop {
 
   void evaluate() {
     const std::function<MicroBatch()> next = data_.validation();
-    LossSum sum;
-    std::int64_t n_tokens = 0;
+    EvaluationMeans means;
     for (MicroBatch batch = next(); !batch.sequences.empty(); batch = next()) {
       before_part();
-      const LossSum part = target_.evaluate(batch.sequences, [this] { before_part(); });
-      sum.loss += part.loss;
-      sum.n_targets += part.n_targets;
-      n_tokens += batch.n_tokens;
+      means.add(target_.evaluate(batch.sequences, [this] { before_part(); }), batch.n_tokens);
     }
-    const double loss = sum.loss / static_cast<double>(std::max<std::int64_t>(sum.n_targets, 1));
+    const double loss = means.loss();
     const bool is_best = std::isfinite(loss) && (!state_.best || loss < state_.best->loss);
     state_.evaluated_step = state_.step;
     state_.evaluations_since_best = is_best ? 0 : state_.evaluations_since_best + 1;
     if (is_best) state_.best = {state_.step, loss};
     count_time();
     is_saved_ = false;
-    add_metrics(evaluation_metrics(state_, sum, n_tokens));
-    world_.progress(evaluation_line(state_.step, max_steps(), loss, is_best));
+    add_metrics(evaluation_metrics(state_, settings_.objective, means));
+    world_.progress(evaluation_line(state_.step, max_steps(), settings_.objective, means, is_best));
     if (is_best) write(folder_.best_folder());
   }
 
