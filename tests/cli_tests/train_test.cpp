@@ -164,6 +164,14 @@ TEST_F(TrainCli, TakesSettingsFromAFile) {
   refused(R"({"no-dora": 1})", "no-dora: expected true or false, got 1");
   refused(R"({"seed": {}})", "seed: expected a text or a number, got {}");
   refused("[]", "expected an object, got []");
+  refused(R"({"lora-rank": 1, "lora_rank": 2})", "lora_rank: expected it once");
+  const std::string other =
+      folder_.write("d.json", R"({"max_steps": 1.0, "output_dir": ")" + path("named") + "\"}")
+          .string();
+  run_well(small_updates() + Arguments{"--config", other});
+  EXPECT_TRUE(fs::exists(folder_ / "named/step_00000001"));
+  EXPECT_FALSE(Json::parse(file("named/step_00000001/training_state.json"))["settings"].contains(
+      "output-dir"));
 }
 
 TEST_F(TrainCli, RefusesValidationDataWithoutTargets) {

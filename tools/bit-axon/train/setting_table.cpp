@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <set>
 
 #include "console.h"
 #include "platform/printable.h"
@@ -14,19 +16,7 @@ namespace {
 /// "lora-rank" for "-r,--lora-rank".
 std::string name_in(const std::string& names) { return names.substr(names.find("--") + 2); }
 
-/// The value as the text of a flag. Empty for a value that no flag can have.
-std::optional<std::string> flag_text(const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number()) return value.dump();
-  if (!value.is_array()) return std::nullopt;
-  std::string text;
-  for (const Json& part : value) {
-    if (!part.is_string()) return std::nullopt;
-    text += (text.empty() ? "" : ",") + part.get<std::string>();
-  }
-  return text;
-}
-
+/// A number if the text is one, null if it is empty.
 Json typed(const std::string& text) {
   if (text.empty()) return nullptr;
   const char* end = text.data() + text.size();
@@ -37,10 +27,23 @@ Json typed(const std::string& text) {
   const auto parsed = std::from_chars(text.data(), end, number);
   if (parsed.ec != std::errc() || parsed.ptr != end) return text;
   // 20 and 20.0 are the same setting.
-  if (const auto same = static_cast<std::int64_t>(number);
-      number > -1e15 && number < 1e15 && static_cast<double>(same) == number)
-    return same;
+  if (std::abs(number) < 1e15 && std::trunc(number) == number)
+    return static_cast<std::int64_t>(number);
   return finite_or_null(number);
+}
+
+/// The value as the text of a flag. Empty for a value that no flag can have.
+std::optional<std::string> flag_text(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return typed(value.dump()).dump();  // 8.0 is 8
+  if (value.is_number()) return value.dump();
+  if (!value.is_array()) return std::nullopt;
+  std::string text;
+  for (const Json& part : value) {
+    if (!part.is_string()) return std::nullopt;
+    text += (text.empty() ? "" : ",") + part.get<std::string>();
+  }
+  return text;
 }
 
 }  // namespace
@@ -56,6 +59,8 @@ Flag SettingTable::add(const std::string& names, bool& value, const std::string&
   settings_.push_back({.name = name_in(names), .is_on = &value, .flag = {flag}});
   return flag;
 }
+
+void SettingTable::forget(std::string_view name) { find(name)->is_kept = false; }
 
 void SettingTable::watch(const std::string& name, std::string& value) {
   settings_.push_back({.name = name, .text = &value, .otherwise = value});
@@ -89,9 +94,14 @@ void SettingTable::fill(std::string_view name, const std::string& value) {
 }
 
 void SettingTable::fill(const Json& from, const std::string& file) {
+  std::set<std::string> names;
   for (const auto& [key, value] : from.items()) {
     std::string name = key;
     std::ranges::replace(name, '_', '-');
+    if (!names.insert(name).second)
+      throw UsageError(
+          fmt::format("{}: {}: expected it once, got it also with - or _ for the other", file,
+                      printable(key, 60)));
     Setting* setting = find(name);
     if (setting == nullptr)
       throw UsageError(fmt::format("{}: expected names of flags of this command, got \"{}\"", file,
@@ -115,7 +125,8 @@ void SettingTable::fill(const Json& from, const std::string& file) {
 Json SettingTable::values() const {
   Json values = Json::object();
   for (const Setting& setting : settings_)
-    values[setting.name] = setting.is_on != nullptr ? Json(*setting.is_on) : typed(*setting.text);
+    if (setting.is_kept)
+      values[setting.name] = setting.is_on != nullptr ? Json(*setting.is_on) : typed(*setting.text);
   return values;
 }
 

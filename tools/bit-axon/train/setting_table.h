@@ -22,6 +22,9 @@ class SettingTable {
   /// that the flag was given.
   void watch(const std::string& name, std::string& value);
 
+  /// Leaves a setting out of values(), because it says nothing about the run.
+  void forget(std::string_view name);
+
   /// Whether there is a setting of this name.
   bool has(std::string_view name) const;
   bool is_set(std::string_view name) const;
@@ -31,7 +34,7 @@ class SettingTable {
   void fill(const Json& from, const std::string& file);
   /// Sets one setting if it is not set yet.
   void fill(std::string_view name, const std::string& value);
-  /// All settings: numbers where the text is a number, and null where it is empty.
+  /// All settings that are kept: numbers where the text is a number, and null where it is empty.
   Json values() const;
 
  private:
@@ -42,6 +45,7 @@ class SettingTable {
     std::vector<Flag> flag = {};  ///< the flag, or nothing for a watched setting
     std::string otherwise = {};   ///< the value of a watched setting that is not given
     bool is_filled = false;
+    bool is_kept = true;
   };
   Setting* find(std::string_view name);
   static bool is_set(const Setting& setting);

@@ -200,11 +200,11 @@ void add_train_flags(Command& command, TrainFlags& flags) {
   add_optimizer_flags(flags);
   add_run_flags(flags);
   add_thermal_flags(flags);
-  flags.is_output = {
-      command.add("-o,--output-dir", flags.output, "Folder of checkpoints, adapter and metrics")
-          .type("DIR")
-          .not_empty()
-          .show_default()};
+  flags.settings.add("-o,--output-dir", flags.output, "Folder of checkpoints, adapter and metrics")
+      .type("DIR")
+      .not_empty()
+      .show_default();
+  flags.settings.forget("output-dir");  // a folder may move
   flags.is_resume = {
       command
           .add("--resume", flags.resume,

@@ -37,7 +37,7 @@ struct TrainFlags {
   bool low_memory = false;
 
   SettingTable settings;
-  std::vector<Flag> is_resume, is_output;  ///< the flags --resume and --output-dir
+  std::vector<Flag> is_resume;  ///< the flag --resume
 };
 
 /// Adds all flags to the command.

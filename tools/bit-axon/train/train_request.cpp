@@ -250,14 +250,14 @@ TrainRequest train_request(TrainFlags& flags) {
   TrainRequest request;
   request.resume = flags.is_resume.front().is_given();
   take_back_data(flags);
-  if (request.resume && !flags.resume.empty() && !flags.is_output.front().is_given()) {
+  fill_from_file(flags);
+  if (request.resume && !flags.resume.empty() && !flags.settings.is_set("output-dir")) {
     // A run goes on in its own folder.
     fs::path folder(flags.resume);
     if (!folder.has_filename()) folder = folder.parent_path();
     const bool is_checkpoint = fs::exists(folder / kStateFile);
     flags.output = is_checkpoint ? (folder / "..").lexically_normal().string() : folder.string();
   }
-  fill_from_file(flags);
   if (request.resume) request.checkpoint = resumed_checkpoint(flags);
   if (!request.checkpoint) fill_from_adapter(flags);
   fill_low_memory(flags);
