@@ -226,7 +226,7 @@ TEST_F(PipelineCli, RefusesValuesBeforeTheFirstStage) {
       expect_refused(plain + Arguments{flag, value}, 2,
                      fmt::format("{}: expected a whole number", flag));
   bad({"--max-seq-len", "1"}, 2, "--max-seq-len: expected a whole number from 2");
-  bad({"-lr", "0"}, 2, "--learning-rate: expected a number > 0");
+  bad({"-lr", "0"}, 2, "--learning-rate: expected a number > 0 and <= 1000");
   bad({"--seed", "x"}, 2, "--seed");
   bad({"--sft-limit", "0"}, 2, "--sft-limit");
   bad({"--orpo-limit", "x"}, 2, "--orpo-limit");

@@ -271,7 +271,9 @@ TEST_F(TrainCli, RefusesFlagsOutOfRange) {
   refused({"--temp-warm", "90"}, "--temp-warm: expected at most the 85");
   refused({"--targets", "a,,b"}, "--targets: expected names separated by commas");
   refused({"--val-data", "a", "--val-split", "0.1"}, "expected one of --val-data and --val-split");
-  for (const char* value : {"0", "-1", "nan", "1e-4x"})
+  bad("--temp-poll", "0", "a number > 0 and <= 3600");
+  bad("--val-split", "0", "a number > 0 and <= 0.9");
+  for (const char* value : {"0", "-1", "nan", "1e-4x", "1e300"})
     expect_refused({"train", data_.string(), "-lr", value}, 2,
                    {"--learning-rate: expected a number"});
   for (const char* value : {"0", "10000000"})

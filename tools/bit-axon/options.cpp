@@ -184,9 +184,11 @@ double parse_number(const std::string& flag, const std::string& text, double min
   const bool whole = result.ec == std::errc() && result.ptr == text.data() + text.size();
   const bool above = min_excluded ? value > min : value >= min;
   if (whole && std::isfinite(value) && above && value <= max) return value;
+  if (!min_excluded && !std::isinf(max))
+    fail_value(flag, fmt::format("a number from {} to {}", min, max), text);
   fail_value(flag,
-             std::isinf(max) ? fmt::format("a number {} {}", min_excluded ? ">" : ">=", min)
-                             : fmt::format("a number from {} to {}", min, max),
+             fmt::format("a number {} {}{}", min_excluded ? ">" : ">=", min,
+                         std::isinf(max) ? "" : fmt::format(" and <= {}", max)),
              text);
 }
 

@@ -159,9 +159,10 @@ _COUNTS: dict[str, int] = {
     "log_every": 1,
 }
 _MOST = 1e30
+_MOST_RATE = 1000.0
 _NUMBERS: dict[str, tuple[float, float]] = {
-    "learning_rate": (0, _MOST),
-    "min_lr": (0, _MOST),
+    "learning_rate": (0, _MOST_RATE),
+    "min_lr": (0, _MOST_RATE),
     "weight_decay": (0, 1),
     "max_grad_norm": (1e-30, _MOST),
     "lora_dropout": (0, 0.999999),

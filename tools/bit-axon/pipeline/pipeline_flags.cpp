@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "console.h"
 #include "hub_cache/hub_names.h"
 #include "platform/printable.h"
+#include "train/train_flags.h"
 
 namespace bitaxon::tool {
 namespace {
@@ -106,8 +105,7 @@ void check_pipeline_flags(const PipelineFlags& flags) {
   parse_integer("--max-seq-len", flags.max_seq_len, 2, INT32_MAX);
   parse_integer("--lora-rank", flags.lora_rank, 1, std::int64_t{1} << 20);
   parse_integer("--batch-size", flags.batch_size, 1, 4096);
-  parse_number("--learning-rate", flags.learning_rate, 0, std::numeric_limits<double>::infinity(),
-               true);
+  parse_number("--learning-rate", flags.learning_rate, 0, kMostLearningRate, true);
   parse_seed("--seed", flags.seed);
   if (!flags.sft.limit.empty()) parse_integer("--sft-limit", flags.sft.limit, 1, INT64_MAX);
   if (!flags.orpo.limit.empty()) parse_integer("--orpo-limit", flags.orpo.limit, 1, INT64_MAX);

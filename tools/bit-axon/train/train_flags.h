@@ -11,6 +11,9 @@
 
 namespace bitaxon::tool {
 
+/// With a larger learning rate, one update could leave the range of float32.
+inline constexpr double kMostLearningRate = 1000;
+
 /// The flags as typed. Their defaults are the defaults of the command.
 struct TrainFlags {
   explicit TrainFlags(Command& command) : settings(command) {}

@@ -95,7 +95,7 @@ AdapterSettings adapter_settings(const TrainFlags& flags) {
 OptimizerSettings optimizer_settings(const TrainFlags& flags) {
   OptimizerSettings optimizer;
   optimizer.learning_rate =
-      parse_number("--learning-rate", flags.learning_rate, 0, kInfinity, true);
+      parse_number("--learning-rate", flags.learning_rate, 0, kMostLearningRate, true);
   optimizer.min_learning_rate = parse_number("--min-lr", flags.min_lr, 0, optimizer.learning_rate);
   optimizer.schedule =
       parse_choice<LearningRateSchedule>("--schedule", flags.schedule,
