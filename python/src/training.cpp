@@ -17,6 +17,7 @@
 #include "parts.h"
 #include "session/train_base.h"
 #include "training_data.h"
+#include "training_options.h"
 #include "waiting.h"
 
 namespace nb = nanobind;
@@ -62,112 +63,6 @@ GivenExamples given_examples(const nb::object& examples, Objective objective) {
   return given;
 }
 
-AdapterSettings adapter_of(const nb::dict& options) {
-  AdapterSettings adapter;
-  bool is_dora = true;
-  take(options, "use_dora", is_dora);
-  adapter.kind = is_dora ? AdapterKind::dora : AdapterKind::lora;
-  take(options, "rank", adapter.rank);
-  take(options, "scale", adapter.scale);
-  take(options, "dropout", adapter.dropout);
-  take(options, "targets", adapter.targets);
-  std::int64_t n_blocks = 0;
-  take(options, "last_blocks", n_blocks);
-  if (n_blocks > 0) adapter.last_blocks = n_blocks;
-  return adapter;
-}
-
-LearningRateSchedule schedule_named(const std::string& name) {
-  if (name == "cosine") return LearningRateSchedule::cosine;
-  if (name == "linear") return LearningRateSchedule::linear;
-  if (name == "constant") return LearningRateSchedule::constant;
-  throw Error(ErrorKind::invalid_argument,
-              fmt::format("schedule: expected cosine, linear or constant, got \"{}\"", name));
-}
-
-OptimizerSettings optimizer_of(const nb::dict& options) {
-  OptimizerSettings optimizer;
-  std::string schedule = "cosine";
-  take(options, "learning_rate", optimizer.learning_rate);
-  take(options, "min_lr", optimizer.min_learning_rate);
-  take(options, "schedule", schedule);
-  optimizer.schedule = schedule_named(schedule);
-  take(options, "warmup_steps", optimizer.warmup_steps);
-  take(options, "max_steps", optimizer.max_steps);
-  take(options, "weight_decay", optimizer.weight_decay);
-  take(options, "max_grad_norm", optimizer.max_grad_norm);
-  take(options, "bias_correction", optimizer.bias_correction);
-  return optimizer;
-}
-
-Packing packing_named(const std::string& name) {
-  if (name == "isolated") return Packing::isolated;
-  if (name == "concat") return Packing::concat;
-  if (name == "none") return Packing::none;
-  throw Error(ErrorKind::invalid_argument,
-              fmt::format("packing: expected isolated, concat or none, got \"{}\"", name));
-}
-
-BatchOptions batches_of(const nb::dict& options) {
-  BatchOptions batches;
-  std::string packing = "isolated";
-  take(options, "batch_size", batches.batch_size);
-  take(options, "packing", packing);
-  batches.packing = packing_named(packing);
-  take(options, "shuffle", batches.shuffle);
-  take(options, "seed", batches.seed);
-  std::int64_t n_epochs = 0, separator = 0;
-  take(options, "epochs", n_epochs);
-  if (n_epochs > 0) batches.epochs = static_cast<std::uint64_t>(n_epochs);
-  take(options, "separator", separator);
-  if (separator > 0) batches.separator = static_cast<std::int32_t>(separator);
-  return batches;
-}
-
-LoopSettings loop_of(const nb::dict& options, Objective objective) {
-  LoopSettings loop;
-  loop.optimizer = optimizer_of(options);
-  loop.objective = objective;
-  take(options, "beta", loop.beta);
-  take(options, "grad_accum_steps", loop.grad_accum_steps);
-  take(options, "save_every", loop.save_every);
-  take(options, "eval_every", loop.eval_every);
-  take(options, "log_every", loop.log_every);
-  take(options, "keep_last", loop.keep_last);
-  take(options, "patience", loop.patience);
-  loop.thermal.enabled = false;  // a CoolingScheduler of Python does it
-  return loop;
-}
-
-TrainRequest request_of(const nb::dict& options) {
-  TrainRequest request;
-  take(options, "device", request.device);
-  take(options, "threads", request.open.n_threads);
-  std::string precision, penalty = "inside", output, init, settings = "{}";
-  take(options, "precision", precision);
-  if (precision == "exact") request.precision = Precision::exact;
-  if (precision == "fast") request.precision = Precision::fast;
-  request.data_options = data_options_of(options);
-  request.batches = batches_of(options);
-  request.adapter = adapter_of(options);
-  take(options, "orpo_penalty", penalty);
-  request.orpo_penalty = penalty == "outside" ? OrpoPenalty::outside : OrpoPenalty::inside;
-  std::string grad_checkpoint = "block";
-  take(options, "grad_checkpoint", grad_checkpoint);
-  request.recompute = grad_checkpoint != "off";
-  take(options, "seed", request.seed);
-  take(options, "eval_batches", request.eval_batches);
-  request.loop = loop_of(options, request.data_options.objective);
-  take(options, "has_max_steps", request.has_max_steps);
-  if (options.contains("output_dir")) output = path_of(options["output_dir"]);
-  if (options.contains("init_adapter")) init = path_of(options["init_adapter"]);
-  request.output = output;
-  request.init_adapter = init;
-  take(options, "settings", settings);
-  request.settings = parse_json(settings, "settings");
-  return request;
-}
-
 Given given(const nb::dict& model, const nb::dict& options, const nb::object& training,
             const nb::object& validation) {
   Given out;
@@ -176,7 +71,7 @@ Given given(const nb::dict& model, const nb::dict& options, const nb::object& tr
   take(model, "quantize", out.model.quantize);
   take(model, "mapping", out.model.mapping);
   take(model, "seed", out.model.seed);
-  out.request = request_of(options);
+  out.request = train_request_of(options);
   const Objective objective = out.request.data_options.objective;
   if (!training.is_none()) out.training = given_examples(training, objective);
   if (!validation.is_none()) out.validation = given_examples(validation, objective);
@@ -357,13 +252,13 @@ nb::tuple evaluate_training(const nb::dict& model, const nb::dict& options,
 std::vector<std::string> adapted_layers(const std::string& config, const nb::dict& settings) {
   std::vector<std::string> warnings, paths;
   const ModelSpec spec = describe_model(config, "config", warnings);
-  for (const AdaptedLinear& layer : adapter_set(spec, adapter_of(settings), 0).layers)
+  for (const AdaptedLinear& layer : adapter_set(spec, adapter_settings_of(settings), 0).layers)
     paths.push_back(layer.path);
   return paths;
 }
 
 double learning_rate(const nb::dict& options, std::int64_t n_done) {
-  return learning_rate_at(optimizer_of(options), n_done);
+  return learning_rate_at(optimizer_settings_of(options), n_done);
 }
 
 }  // namespace
@@ -373,6 +268,7 @@ void add_training(nb::module_& module) {
              "before_step"_a.none(), "on_metrics"_a.none(), "on_line"_a.none());
   module.def("evaluate_training", evaluate_training, "model"_a, "options"_a, "examples"_a);
   module.def("adapted_layers", adapted_layers, "config"_a, "settings"_a);
+  module.def("setting_words", setting_words);
   module.def("learning_rate_at", learning_rate, "options"_a, "n_done"_a);
 }
 

@@ -11,6 +11,7 @@
 #include "options.h"
 #include "parts.h"
 #include "training/data/order.h"
+#include "training_options.h"
 #include "waiting.h"
 
 namespace nb = nanobind;
@@ -55,21 +56,6 @@ MaskedTokens tokens_of(const nb::handle& ids, const nb::handle& mask, const std:
   return tokens;
 }
 
-template <class T>
-T chosen(const nb::dict& options, const char* key, T otherwise,
-         std::initializer_list<std::pair<const char*, T>> choices) {
-  std::string text;
-  take(options, key, text);
-  if (text.empty()) return otherwise;
-  std::string names;
-  for (const auto& [name, value] : choices) {
-    if (text == name) return value;
-    names += (names.empty() ? "" : " or ") + std::string(name);
-  }
-  throw Error(ErrorKind::invalid_argument,
-              fmt::format("{}: expected {}, got \"{}\"", key, names, text));
-}
-
 }  // namespace
 
 Dataset ExampleFiles::open() const {
@@ -85,21 +71,6 @@ Dataset ExampleFiles::open_for(const std::string& of_model, std::int64_t vocab_s
   const std::string& wanted = mapping.empty() ? of_model : mapping;
   return Dataset::open(paths, Vocabulary(tokenizer.tokenizer, wanted, vocab_size), chat_template,
                        cut);
-}
-
-DataOptions data_options_of(const nb::dict& options) {
-  DataOptions out;
-  out.objective = chosen(options, "objective", out.objective,
-                         {{"sft", Objective::sft}, {"orpo", Objective::orpo}});
-  take(options, "max_seq_len", out.max_seq_len);
-  out.train_on =
-      chosen(options, "train_on", out.train_on,
-             {{"assistant", TrainOn::assistant}, {"last", TrainOn::last}, {"all", TrainOn::all}});
-  out.mask = chosen(options, "mask", out.mask,
-                    {{"content", MaskStyle::content}, {"like-original", MaskStyle::like_original}});
-  out.unmapped = chosen(options, "unmapped", out.unmapped,
-                        {{"error", Unmapped::error}, {"skip", Unmapped::skip}});
-  return out;
 }
 
 std::vector<EncodedExample> examples_of(const nb::object& list, Objective objective) {

@@ -37,8 +37,6 @@ struct OpenExamples {
   Dataset data;
 };
 
-DataOptions data_options_of(const nanobind::dict& options);
-
 /// A list of (ids, mask), or for ORPO of (ids, mask, rejected ids, rejected mask). Throws
 /// Error(invalid_argument) for another object.
 std::vector<EncodedExample> examples_of(const nanobind::object& list, Objective objective);

@@ -24,6 +24,7 @@
 #include "training/run/resume.h"
 #include "training/run/run_folder.h"
 #include "training/run/thermal_control.h"
+#include "training_options.h"
 #include "waiting.h"
 
 namespace nb = nanobind;
@@ -75,13 +76,11 @@ class GivenTensors {
 };
 
 AdapterMetadata metadata_of(const nb::dict& about) {
-  AdapterMetadata adapter;
-  bool is_dora = false;
-  take(about, "use_dora", is_dora);
-  adapter.kind = is_dora ? AdapterKind::dora : AdapterKind::lora;
-  take(about, "rank", adapter.rank);
-  take(about, "scale", adapter.scale);
-  take(about, "dropout", adapter.dropout);
+  const AdapterSettings settings = adapter_settings_of(about);
+  AdapterMetadata adapter{.kind = settings.kind,
+                          .rank = settings.rank,
+                          .scale = settings.scale,
+                          .dropout = settings.dropout};
   take(about, "step", adapter.step);
   return adapter;
 }

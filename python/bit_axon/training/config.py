@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+import bit_axon._engine as engine
 from bit_axon._errors import InvalidArgument
 
 __all__ = ["DEFAULT_LORA_TARGETS", "TrainingConfig"]
@@ -128,7 +128,8 @@ class TrainingConfig:
                 raise InvalidArgument(
                     f"{name}: expected a number from {least_number} to {most}, got {number!r}"
                 )
-        for name, words in _WORDS.items():
+        for key, words in engine.setting_words().items():
+            name = "training_mode" if key == "objective" else key
             if getattr(self, name) not in words:
                 raise InvalidArgument(
                     f"{name}: expected {' or '.join(words)}, got {getattr(self, name)!r}"
@@ -168,11 +169,4 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "lora_dropout": (0, 0.999999),
     "lora_scale": (-_MOST, _MOST),
     "beta": (1e-30, _MOST),
-}
-_WORDS: dict[str, tuple[Any, ...]] = {
-    "training_mode": ("sft", "orpo"),
-    "schedule": ("cosine", "linear", "constant"),
-    "orpo_penalty": ("inside", "outside"),
-    "grad_checkpoint": ("block", "off"),
-    "packing": ("isolated", "concat", "none"),
 }

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <limits>
@@ -10,6 +9,7 @@
 #include "model/adapter_file.h"
 #include "platform/printable.h"
 #include "train/train_flags.h"
+#include "training/setting_words.h"
 
 namespace bitaxon::tool {
 namespace {
@@ -22,15 +22,10 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// The value of a flag that has a few words as values.
 template <class T, std::size_t n>
-T parse_choice(const char* flag, const std::string& text,
-               const std::pair<const char*, T> (&choices)[n]) {
-  std::vector<std::string_view> names;
-  for (const auto& [name, value] : choices) {
-    if (text == name) return value;
-    names.emplace_back(name);
-  }
-  throw UsageError(
-      fmt::format("{}: expected {}, got \"{}\"", flag, fmt::join(names, " or "), printable(text)));
+T parse_word(const SettingWords<T, n>& words, const char* flag, const std::string& text) try {
+  return value_of_word(words, flag, text);
+} catch (const Error& error) {
+  throw UsageError(error.what());
 }
 
 std::int64_t parse_count(const char* flag, const std::string& text, std::int64_t min = 1) {
@@ -53,26 +48,17 @@ std::vector<std::string> parse_names(const char* flag, const std::string& text) 
 // ---- the parts of a request
 
 DataOptions data_options(const TrainFlags& flags) {
-  return {
-      .objective = parse_choice<Objective>("--objective", flags.objective,
-                                           {{"sft", Objective::sft}, {"orpo", Objective::orpo}}),
-      .max_seq_len = parse_integer("--max-seq-len", flags.max_seq_len, 2, INT32_MAX),
-      .train_on = parse_choice<TrainOn>(
-          "--train-on", flags.train_on,
-          {{"assistant", TrainOn::assistant}, {"last", TrainOn::last}, {"all", TrainOn::all}}),
-      .mask = parse_choice<MaskStyle>(
-          "--mask", flags.mask,
-          {{"content", MaskStyle::content}, {"like-original", MaskStyle::like_original}}),
-      .unmapped = parse_choice<Unmapped>("--unmapped", flags.unmapped,
-                                         {{"error", Unmapped::error}, {"skip", Unmapped::skip}})};
+  return {.objective = parse_word(kObjectiveWords, "--objective", flags.objective),
+          .max_seq_len = parse_integer("--max-seq-len", flags.max_seq_len, 2, INT32_MAX),
+          .train_on = parse_word(kTrainOnWords, "--train-on", flags.train_on),
+          .mask = parse_word(kMaskWords, "--mask", flags.mask),
+          .unmapped = parse_word(kUnmappedWords, "--unmapped", flags.unmapped)};
 }
 
 BatchOptions batch_options(const TrainFlags& flags) {
   BatchOptions options;
   options.batch_size = parse_integer("--batch-size", flags.batch_size, 1, 4096);
-  options.packing = parse_choice<Packing>(
-      "--packing", flags.packing,
-      {{"isolated", Packing::isolated}, {"concat", Packing::concat}, {"none", Packing::none}});
+  options.packing = parse_word(kPackingWords, "--packing", flags.packing);
   options.shuffle = !flags.no_shuffle;
   options.seed = parse_seed("--seed", flags.seed);
   if (!flags.epochs.empty())
@@ -97,11 +83,7 @@ OptimizerSettings optimizer_settings(const TrainFlags& flags) {
   optimizer.learning_rate =
       parse_number("--learning-rate", flags.learning_rate, 0, kMostLearningRate, true);
   optimizer.min_learning_rate = parse_number("--min-lr", flags.min_lr, 0, optimizer.learning_rate);
-  optimizer.schedule =
-      parse_choice<LearningRateSchedule>("--schedule", flags.schedule,
-                                         {{"cosine", LearningRateSchedule::cosine},
-                                          {"linear", LearningRateSchedule::linear},
-                                          {"constant", LearningRateSchedule::constant}});
+  optimizer.schedule = parse_word(kScheduleWords, "--schedule", flags.schedule);
   optimizer.warmup_steps = parse_count("--warmup-steps", flags.warmup_steps, 0);
   optimizer.max_steps = parse_count("--max-steps", flags.max_steps);
   optimizer.weight_decay = parse_number("--weight-decay", flags.weight_decay, 0, 1);
@@ -278,11 +260,8 @@ TrainRequest train_request(TrainFlags& flags) {
   request.data_options = data_options(flags);
   request.batches = batch_options(flags);
   request.adapter = adapter_settings(flags);
-  request.orpo_penalty = parse_choice<OrpoPenalty>(
-      "--orpo-penalty", flags.orpo_penalty,
-      {{"inside", OrpoPenalty::inside}, {"outside", OrpoPenalty::outside}});
-  request.recompute = parse_choice<bool>("--grad-checkpoint", flags.grad_checkpoint,
-                                         {{"block", true}, {"off", false}});
+  request.orpo_penalty = parse_word(kPenaltyWords, "--orpo-penalty", flags.orpo_penalty);
+  request.recompute = parse_word(kRecomputeWords, "--grad-checkpoint", flags.grad_checkpoint);
   request.seed = request.batches.seed;
   request.init_adapter = flags.init_adapter;
   request.loop = loop_settings(flags);
