@@ -63,6 +63,19 @@ TEST_F(Prepare, WritesEveryForm) {
             "{\"instruction\":\"Q\",\"input\":\"\",\"output\":\"A\"}\n");
 }
 
+TEST_F(Prepare, TakesTheChosenAnswerOfAPair) {
+  const std::string chat =
+      "{\"messages\":[{\"role\":\"user\",\"content\":\"Q\"},"
+      "{\"role\":\"assistant\",\"content\":\"A\"}]}\n";
+  EXPECT_EQ(line(kPair, CanonicalForm::messages), chat);
+  EXPECT_EQ(line(R"({"chosen":"\n\nHuman: Q\n\nAssistant: A",)"
+                 R"("rejected":"\n\nHuman: Q\n\nAssistant: B"})",
+                 CanonicalForm::messages),
+            chat);
+  EXPECT_EQ(line(kPair, CanonicalForm::alpaca),
+            "{\"instruction\":\"Q\",\"input\":\"\",\"output\":\"A\"}\n");
+}
+
 TEST_F(Prepare, IsTheSameWhenItIsDoneTwice) {
   prepared(std::string(kAlpaca) + "\n" + kChat);
   const std::string once = text(output());
@@ -72,7 +85,7 @@ TEST_F(Prepare, IsTheSameWhenItIsDoneTwice) {
 
 TEST_F(Prepare, LeavesOutDuplicatesAndWhatItRefuses) {
   const PrepareReport report = prepared(std::string(kChat) + "\n" + kAlpaca + "\n{\"a\": }\n" +
-                                        kChat + "\n{\"text\": 1}\n{\"text\": null}\n" + kPair);
+                                        kChat + "\n{\"text\": 1}\n{\"text\": null}\n{\"a\": 1}\n");
   EXPECT_EQ(report.n_read, 7);
   EXPECT_EQ(report.n_written, 2);
   EXPECT_EQ(report.n_duplicates, 1);

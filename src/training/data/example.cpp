@@ -255,7 +255,7 @@ ExampleForm detected_form(const Json& row, Objective wanted) {
   }
   if (has(row, "messages")) return ExampleForm::messages;
   if (has(row, "conversations")) return ExampleForm::sharegpt;
-  if (pair) fail("example", "one answer", "a pair of answers, which only ORPO learns from");
+  if (pair) fail("example", "one answer", "a pair of answers, which needs --objective orpo");
   if (has(row, "instruction") && has(row, "output")) return ExampleForm::alpaca;
   if (has(row, "question") && has(row, "response")) return ExampleForm::openorca;
   if (has(row, "prompt") && has(row, "completion")) return ExampleForm::completion;

@@ -68,12 +68,20 @@ std::vector<Row> rows_of(std::span<const RecordFile> files, std::optional<std::i
   return rows;
 }
 
+/// The form of a row. Of a pair of answers, forms of one answer take the chosen one.
+ExampleForm form_of(const Json& row, CanonicalForm to) {
+  const auto has = [&](const char* key) { return row.is_object() && row.contains(key); };
+  const bool is_only_a_pair =
+      has("chosen") && has("rejected") && !has("messages") && !has("conversations");
+  const bool wants_pair = to == CanonicalForm::orpo || is_only_a_pair;
+  return detected_form(row, wants_pair ? Objective::orpo : Objective::sft);
+}
+
 /// The row in the form to write. Throws Error(format); the message begins with `name`, or has no
 /// place.
 Json converted(const Row& row, const PrepareOptions& options, const std::string& name) {
   const Json json = parse_json(row.file->text(row.index), name);
-  const Objective wanted = options.to == CanonicalForm::orpo ? Objective::orpo : Objective::sft;
-  const ExampleForm form = options.from ? *options.from : detected_form(json, wanted);
+  const ExampleForm form = options.from ? *options.from : form_of(json, options.to);
   const Example example = read_example(json, form);
   if (form == ExampleForm::alpaca && options.to == CanonicalForm::alpaca)
     return alpaca_row_of(json);
