@@ -204,6 +204,9 @@ TEST_F(PipelineCli, BadExamplesOfEitherStageAreFoundBeforeTheFirstTraining) {
   const Arguments orpo = {"--orpo-data", "bad.jsonl"};
   expect_refused(pipeline(orpo), 1, "stage 1, prepare: bad.jsonl: expected at least one row");
   EXPECT_FALSE(exists("out/sft"));
+  // No step depends on a name that was wrong.
+  expect_refused(pipeline({"--orpo-data", "absent.jsonl"}), 1, "stage 1, prepare: absent.jsonl");
+  expect_refused(pipeline({"--sft-data", "bad.jsonl"}), 2, "--sft-data: expected none");
   // The mended file is enough to continue.
   folder_.write("bad.jsonl", "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}\n");
   run_well(pipeline(orpo), "", surroundings_);

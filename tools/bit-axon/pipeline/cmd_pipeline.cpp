@@ -34,13 +34,28 @@ std::string place_of(const Step& step) {
                      step.words.empty() ? step.name : step.words.front());
 }
 
-/// Settings that are not given are those of the folder. Throws UsageError if a given one differs.
+/// Whether a finished step of the folder depends on a setting. The last step before the trainings
+/// checks all that they need.
+bool has_used(const PipelineFolder& folder, std::string_view setting) {
+  for (const std::string_view kind : {"sft", "orpo"})
+    for (const std::string_view part : {"-data", "-split", "-limit"})
+      if (setting == fmt::format("{}{}", kind, part))
+        return folder.has(fmt::format("{}-data", kind));
+  for (const std::string_view of_training :
+       {"max-steps", "orpo-steps", "lora-rank", "batch-size", "learning-rate"})
+    if (setting == of_training) return folder.has("orpo-check");
+  return !folder.steps().empty();
+}
+
+/// Settings that are not given are those of the folder. Throws UsageError if a given one differs and a
+/// step has been finished with the other.
 void continue_with(const PipelineFolder& folder, PipelineFlags& flags) {
   if (folder.settings().is_null()) return;
   flags.settings.fill(folder.settings(), printable_path(folder.state_file().string()));
   const Json now = flags.settings.values();
   std::vector<std::string_view> names;
-  for (const auto& [name, value] : now.items()) names.push_back(name);
+  for (const auto& [name, value] : now.items())
+    if (has_used(folder, name)) names.push_back(name);
   try {
     compare_settings(folder.settings(), now, names);
   } catch (const Error& error) {

@@ -127,10 +127,11 @@ class StepList {
   // ---- stages
 
   void add_sft() {
-    if (is_new()) add_base();
-    // Both kinds of examples are checked before the first training.
+    // Both kinds of examples are checked before the first training. They come first, because most
+    // mistakes are in their names.
     add_data("sft", flags_.sft, "messages", made_up_texts);
     add_data("orpo", flags_.orpo, "orpo", made_up_pairs);
+    if (is_new()) add_base();
     Words check = orpo(first_model());
     check.insert(check.begin() + 1, "--dry-run");
     add({.stage = 1, .name = "orpo-check", .words = std::move(check)});
