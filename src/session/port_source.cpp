@@ -57,10 +57,16 @@ PortSource PortSource::random(const ModelSpec& spec, std::uint64_t seed) {
   return PortSource([=, n_ids = 2 * spec.vocab_size](const std::string& name) {
     SourceTensor tensor{.rows = kWider * width, .cols = width, .read = {}};
     if (name == source_embedding()) tensor.rows = n_ids;
-    if (name.ends_with("norm.weight")) tensor.rows = 1;
+    const bool is_norm = name.ends_with("norm.weight");
+    if (is_norm) tensor.rows = 1;
     if (name.ends_with("down_proj.weight")) std::swap(tensor.rows, tensor.cols);
-    tensor.read = [stream = RandomStream(seed, name)](std::int64_t first, std::span<float> out) {
-      stream.fill_normal(first, 1, out);
+    // About as large as the weights of Qwen2.5, so that the new model can be trained.
+    constexpr double kDeviation = 0.02;
+    tensor.read = [is_norm, stream = RandomStream(seed, name)](std::int64_t first,
+                                                               std::span<float> out) {
+      stream.fill_normal(first, kDeviation, out);
+      if (is_norm)
+        for (float& value : out) value += 1;
     };
     return tensor;
   });

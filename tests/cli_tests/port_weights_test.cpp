@@ -1,6 +1,8 @@
 // Runs the program: `port-weights`.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "program.h"
 #include "support/qwen_model.h"
 #include "support/temporary_folder.h"
@@ -34,6 +36,11 @@ TEST_F(PortWeightsCli, TheSmallModelNeedsNoSource) {
   run_well({"run", "-m", path("model/q4"), "--device", "cpu", "--max-tokens", "2", "hello"});
   const Finished ids = run_well({"tokenize", "-m", path("model"), "<|im_start|>a<|im_end|>"});
   EXPECT_EQ(ids.out, "[1022, 97, 1023]\n");
+  write_file(path("chats.jsonl"), R"({"prompt": "Hello", "completion": "Good day."})");
+  const Json trained =
+      run_json({"train", path("chats.jsonl"), "-w", path("model"), "-o", path("run"), "--max-steps",
+                "1", "--device", "cpu", "--no-thermal", "--quiet", "--json"});
+  EXPECT_NEAR(trained["loss"], std::log(1024), 1);  // it knows nothing about 1024 tokens
 }
 
 TEST_F(PortWeightsCli, ReadsASourceAndACorpus) {
@@ -61,6 +68,9 @@ TEST_F(PortWeightsCli, RefusesWhatItCannotUse) {
   expect_refusal({"--config-small", "--expert-noise", "-1"}, 2, "--expert-noise");
   expect_refusal({"--config-small", "--expert-noise", "nan"}, 2, "--expert-noise");
   expect_refusal({"--config-small", "--corpus", path("nosuch.txt")}, 1, "nosuch.txt");
+  write_file(path("empty.txt"), "");
+  expect_refusal({"--config-small", "--corpus", path("empty.txt")}, 1,
+                 "empty.txt: expected a text, got an empty file");
   const Finished file = run({"port-weights", path("m.safetensors"), "--config-small"});
   EXPECT_EQ(file.status, 2) << file.describe();
   fs::create_directories(path("full"));

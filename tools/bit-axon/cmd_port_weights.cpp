@@ -39,8 +39,12 @@ PortOptions options_of(const PortCommand& wanted) {
     options.source = source.files.folder;
     options.base_model = source.repository;
   }
-  if (!wanted.corpus.empty())
+  if (!wanted.corpus.empty()) {
     options.corpus = read_whole_file(expand_user(wanted.corpus), kMaxCorpusBytes);
+    if (options.corpus->empty())
+      throw Error(ErrorKind::format, fmt::format("--corpus {}: expected a text, got an empty file",
+                                                 printable_path(wanted.corpus)));
+  }
   return options;
 }
 
