@@ -113,6 +113,48 @@ Floats columns(const Floats& rows, std::int64_t cols, std::int64_t first, std::i
   return made;
 }
 
+TEST(GoldenGradients, OfTheNorm) {
+  const RecordedModule module("norm_grad");
+  for (const auto& [variant, eps] : {std::pair("D20eps1e-06.", 1e-6F),
+                                     {"D20eps0.01.", 1e-2F},
+                                     {"D64eps1e-06.", 1e-6F},
+                                     {"D64eps0.01.", 1e-2F}}) {
+    const std::string name = variant;
+    const std::int64_t n = module.dimension(name + "x", 0);
+    const auto found = RecordedModule::run(
+        n,
+        {.inputs = {module.read(name + "x"), module.read(name + "cot")},
+         .weights = {{{1, 1, module.dimension(name + "x", 1)}, module.read(name + "w.weight")}}},
+        [eps = eps](const RecordedModule::Context& c) {
+          return std::vector{rms_norm(c.inputs[0], c.weights[0], eps),
+                             rms_norm_backward(c.inputs[0], c.weights[0], eps, c.inputs[1])};
+        });
+    expect_close(found[0], module.read(name + "y"), n, kBound, name + "y");
+    expect_close(found[1], module.read(name + "g_x"), n, kBound, name + "g_x");
+  }
+}
+
+TEST(GoldenGradients, OfTheHead) {
+  const RecordedModule module("head_grad");
+  for (const std::string name : {"plain.", "rows300.", "large."}) {
+    const std::int64_t n = module.dimension(name + "x", 0), d = module.dimension(name + "x", 1);
+    const std::int64_t s = module.dimension(name + "w.output_proj.weight", 0);
+    const std::int64_t v = module.dimension(name + "logits", 1);
+    const auto found = RecordedModule::run(
+        n,
+        {.inputs = {module.read(name + "x"), module.read(name + "g_logits")},
+         .weights = {{{1, s, d}, module.read(name + "w.output_proj.weight")},
+                     {{1, v, s}, module.read(name + "w.lm_head.weight")}}},
+        [&](const RecordedModule::Context& c) {
+          return std::vector{
+              linear(linear(c.inputs[0], c.weights[0]), c.weights[1]),
+              linear_backward(linear_backward(c.inputs[1], c.weights[1], s), c.weights[0], d)};
+        });
+    expect_close(found[0], module.read(name + "logits"), n, kBound, name + "logits");
+    expect_close(found[1], module.read(name + "g_x"), n, kBound, name + "g_x");
+  }
+}
+
 TEST(GoldenGradients, OfTheConvolution) {
   const RecordedModule module("conv_grad");
   for (const std::string variant : {"E12K4", "E7K2"})
