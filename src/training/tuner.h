@@ -103,8 +103,8 @@ class Tuner {
 
   /// Computes loss and gradients of an update and changes the parameters. ORPO: sequences 2i and
   /// 2i + 1 are the chosen and the rejected text of pair i. `before_part` runs before each part of the
-  /// work, which takes at most a few seconds; an exception of it ends the update, and nothing is
-  /// changed.
+  /// work, which is a step forward or backward; an exception of it ends the update, and nothing is
+  /// changed. A step of the default model takes up to half a minute on two cores.
   UpdateResult update(std::span<const TrainSequence> sequences, const OptimizerSettings& optimizer,
                       const std::function<void()>& before_part = {});
   /// The loss without dropout and without gradients.
