@@ -10,6 +10,7 @@
 #include "model/base_hash.h"
 #include "model/memory_need.h"
 #include "platform/printable.h"
+#include "platform/temperature.h"
 #include "session/train_base.h"
 #include "session/training.h"
 
@@ -156,6 +157,15 @@ void settle_steps(TrainPlan& plan, const TrainListener& listener) {
         optimizer.max_steps, optimizer.warmup_steps));
 }
 
+/// Says that a named file tells no temperature. The run goes on, because the file may come later.
+void check_sensor(TrainPlan& plan) {
+  const std::filesystem::path& file = plan.request.temperature_file;
+  if (file.empty() || !plan.request.loop.thermal.enabled || file_temperature(file)) return;
+  plan.warnings.push_back(
+      fmt::format("--temp-sensor: expected a file with degrees or thousandths, got \"{}\"",
+                  printable_path(file.string())));
+}
+
 void settle_tuner(TrainPlan& plan) {
   const TrainRequest& request = plan.request;
   plan.tuner.precision = precision_for(plan.base.found, LoadOptions{.precision = request.precision},
@@ -223,6 +233,7 @@ TrainPlan plan_training(TrainRequest request, TrainInputs inputs, const TrainLis
   compare_with_checkpoint(plan);
   settle_steps(plan, listener);
   settle_tuner(plan);
+  check_sensor(plan);
   return plan;
 }
 

@@ -151,6 +151,10 @@ class RecordFile::EntryFinder {
 RecordFile RecordFile::open(const std::filesystem::path& path) {
   RecordFile out(File::open(path));
   const std::string head = head_of(out.file_, 4096);
+  if (head.empty())
+    throw Error(ErrorKind::format,
+                fmt::format("{}: expected at least one example, got an empty file",
+                            printable_path(out.name())));
   refuse_pointer_or_empty(head, path);
   if (head.starts_with("PAR1"))
     throw Error(ErrorKind::unsupported,
