@@ -34,7 +34,7 @@ Arguments quick(const Arguments& more = {}) {
   add({"-w", "0"});
   add({"-i", "1"});
   add({"-s", "5"});
-  add({"--decode-tokens", "3"});
+  add({"--decode-tokens", "3"}, "--train");
   return all + more;
 }
 
@@ -215,6 +215,12 @@ TEST(BenchmarkCli, MeasuresTraining) {
   EXPECT_GT(json.at("update_flops").get<std::int64_t>(), 0);
   const std::string text = run_well(quick({"--train", "--no-dora"})).out;
   EXPECT_NE(text.find("LoRA rank 8, 5 tokens"), std::string::npos) << text;
+  for (const Arguments& flag :
+       {Arguments{"--profile"}, {"--report", "r.html"}, {"--batch-size", "2"}, {"--depth", "8"}}) {
+    const Finished refused = run(quick(Arguments{"--train"} + flag));
+    EXPECT_EQ(refused.status, 2) << refused.describe();
+    EXPECT_NE(refused.err.find(flag[0] + " excludes --train"), std::string::npos) << refused.err;
+  }
 }
 
 TEST(BenchmarkCli, RefusesBadFlags) {

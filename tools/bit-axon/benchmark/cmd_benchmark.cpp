@@ -222,19 +222,28 @@ void add_benchmark(CommandLine& line) {
   add("-s,--seq-lengths", wanted->seq_lengths, "LENGTHS",
       "Tokens of the prompts; with --train, of the trained sequence")
       .show_default("128,512,1024,2048; 512 with --train");
-  add("--batch-size", wanted->batch_size, "N", "Sequences computed together, 1 to 32")
-      .show_default();
+  const Flag batch =
+      add("--batch-size", wanted->batch_size, "N", "Sequences computed together, 1 to 32")
+          .show_default();
   add("-w,--warmup", wanted->warmup, "N", "Runs before the measured ones").show_default();
   add("-i,--iterations", wanted->iterations, "N", "Measured runs").show_default();
-  add("--decode-tokens", wanted->decode_tokens, "N", "Tokens to decode; 0: none").show_default();
-  add("--depth", wanted->depth, "LENGTHS",
-      "Decode after this many tokens, with a synthesized state; 0: after each prompt")
-      .show_default();
+  const Flag decode =
+      add("--decode-tokens", wanted->decode_tokens, "N", "Tokens to decode; 0: none")
+          .show_default();
+  const Flag depth =
+      add("--depth", wanted->depth, "LENGTHS",
+          "Decode after this many tokens, with a synthesized state; 0: after each prompt")
+          .show_default();
   add("--format", wanted->format, "FORMAT", "table, markdown, csv or json").show_default();
-  add("--report", wanted->report, "FILE", "Also write a page of HTML with plots");
-  command.add("--profile", wanted->profile, "Also measure the time and bytes of each op");
-  command.add("--train", wanted->train,
-              "Measure training of an adapter, next to the prefill of the same length");
+  const Flag report =
+      add("--report", wanted->report, "FILE", "Also write a page of HTML with plots");
+  const Flag profile =
+      command.add("--profile", wanted->profile, "Also measure the time and bytes of each op");
+  Flag train =
+      command.add("--train", wanted->train,
+                  "Measure training of an adapter, next to the prefill of the same length");
+  for (const Flag& of_inference : {batch, decode, depth, report, profile})
+    train.excludes(of_inference);
   add("--lora-rank", wanted->lora_rank, "N", "With --train: rank of the adapter").show_default();
   command.add("--no-dora", wanted->no_dora, "With --train: LoRA instead of DoRA");
   command.runs([wanted] { return run_command(*wanted); });
