@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -152,6 +153,58 @@ TEST(GoldenGradients, OfTheHead) {
         });
     expect_close(found[0], module.read(name + "logits"), n, kBound, name + "logits");
     expect_close(found[1], module.read(name + "g_x"), n, kBound, name + "g_x");
+  }
+}
+
+/// The recorded loss is the mean over the targets. More targets than one step of a head has are one
+/// step here.
+TEST(GoldenGradients, OfTheLoss) {
+  const RecordedModule module("head_grad");
+  for (const std::string name : {"plain.", "rows300.", "large."}) {
+    const std::vector<std::int32_t> labels = module.read_integers(name + "labels");
+    const Floats logits = module.read(name + "logits"), g_logits = module.read(name + "g_logits");
+    const std::size_t vocab_size = logits.size() / labels.size();
+    OpProblem problem("recorded");
+    std::vector<std::int32_t> targets;
+    Floats rows, expected;
+    for (std::size_t r = 0; r < labels.size(); ++r) {
+      const auto row = [&](const Floats& of) {
+        return std::span(of).subspan(r * vocab_size, vocab_size);
+      };
+      if (labels[r] < 0) {  // the gradient of a row without a target is 0
+        for (const float gradient : row(g_logits)) EXPECT_EQ(gradient, 0) << name << r;
+        continue;
+      }
+      targets.push_back(labels[r]);
+      rows.insert(rows.end(), row(logits).begin(), row(logits).end());
+      expected.insert(expected.end(), row(g_logits).begin(), row(g_logits).end());
+    }
+    const auto n = static_cast<std::uint32_t>(targets.size());
+    const CaseSegment segment{.n_rows = n, .n_outputs = n, .keeps_state = false};
+    problem.set_step(std::span(&segment, 1));
+    problem.ids_of_outputs = true;
+    std::ranges::copy(targets, problem.step.ids.begin());
+    const auto input = problem.add_input<float>(std::array{static_cast<std::int64_t>(vocab_size)},
+                                                rows, RowSpace::outputs);
+    const auto factors = problem.add_store({1, n}, n);
+    std::ranges::fill(problem.shared_values(factors), 1.0F / static_cast<float>(n));
+    const auto log_probs = problem.add_store({1, n}, n);
+    problem.may_write({.state = log_probs, .rows = RowSpace::outputs});
+    problem.record = [&](const OpHandles& h) {
+      return std::vector{cross_entropy(h.inputs[input], h.states[factors], h.states[log_probs])};
+    };
+    Floats found;
+    double loss = 0;
+    for (const OpResult& result : run_op(reference_backend(), problem).results) {
+      Floats values(result.bytes.size() / sizeof(float));
+      std::memcpy(values.data(), result.bytes.data(), result.bytes.size());
+      if (result.row_space == RowSpace::outputs)
+        found.insert(found.end(), values.begin(), values.end());
+      else
+        for (const float log_prob : values) loss -= double{log_prob} / n;
+    }
+    expect_close(found, expected, n, kBound, name + "g_logits");
+    EXPECT_NEAR(loss, module.read(name + "loss")[0], 1e-6 * (1 + loss)) << name;
   }
 }
 
