@@ -1,13 +1,18 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
+#include <set>
+#include <string_view>
 #include <thread>
 #include <utility>
 
 #include "bitaxon/error.h"
 #include "formats/safetensors.h"
 #include "model/adapter_file.h"
+#include "model/adapter_set.h"
+#include "model/weights.h"
 #include "platform/counted_memory.h"
 #include "platform/host_memory.h"
 #include "platform/printable.h"
@@ -139,7 +144,8 @@ std::string count_text(double count) {
 
 }  // namespace
 
-std::string start_line(const TrainPlan& plan, const Tuner& tuner) {
+std::string start_line(const TrainPlan& plan, const Tuner& tuner,
+                       std::optional<std::uint64_t> available_bytes) {
   std::int64_t n_trained = 0, n_layers = 0;
   for (const ParameterRange& range : tuner.parameters()) {
     n_trained += range.shape.elements();
@@ -152,20 +158,44 @@ std::string start_line(const TrainPlan& plan, const Tuner& tuner) {
   const DataSurvey& survey = plan.survey;
   return fmt::format(
       "train: {} of {} parameters ({:.2f} %) in {} layers, {} rank {} scale {}; {} examples, {} "
-      "tokens, {} targets; {}",
+      "tokens, {} targets; {}{}",
       count_text(static_cast<double>(n_trained)), count_text(n_base),
       100 * static_cast<double>(n_trained) / n_base, n_layers,
       adapter.kind == AdapterKind::dora ? "DoRA" : "LoRA", adapter.rank, adapter.scale,
       survey.n_usable, count_text(static_cast<double>(survey.n_tokens)),
-      count_text(static_cast<double>(survey.n_targets)), bytes_text(bytes));
+      count_text(static_cast<double>(survey.n_targets)), bytes_text(bytes),
+      available_bytes ? fmt::format(" of {}", bytes_text(*available_bytes)) : "");
+}
+
+std::string layers_line(const TrainPlan& plan) {
+  const AdapterSet adapter = adapter_set(plan.base.spec, plan.request.adapter, plan.request.seed);
+  std::set<std::string_view> adapted_parts;
+  for (const FoundWeight& weight : plan.base.found)
+    if (adapter.find(weight.slot.key) != nullptr) adapted_parts.insert(part_of(weight.slot.key.id));
+  // The same layers of all blocks have one name: "in_proj". A part without an adapted layer is named
+  // as a whole: "experts".
+  std::vector<std::string> adapted, frozen;
+  for (const FoundWeight& weight : plan.base.found) {
+    const WeightSlot& slot = weight.slot;
+    if (slot.role != WeightRole::matrix && slot.role != WeightRole::experts) continue;
+    std::string name = slot.name().substr(0, slot.name().rfind(".weight"));
+    name = name.substr(name.rfind('.') + 1);
+    const std::string_view part = part_of(slot.key.id);
+    if (!adapted_parts.contains(part)) name = part;
+    std::vector<std::string>& names = adapter.find(slot.key) != nullptr ? adapted : frozen;
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  }
+  return fmt::format("adapted: {}; frozen: {}", fmt::join(adapted, ", "), fmt::join(frozen, ", "));
 }
 
 RunResult run_plan(TrainPlan& plan, const TrainListener& listener) {
   RunFolder folder(plan.request.output);
+  const std::vector<MemoryKind> memory = plan.device.backend->description()->memory();
   Tuner tuner = load_tuner(plan, listener);
   const TrainingTarget target = target_of(tuner);
   RunState state = begin(plan, target, listener);
-  listener.progress(start_line(plan, tuner));
+  listener.progress(start_line(plan, tuner, memory.front().available_bytes));
+  listener.progress(layers_line(plan));
   cut_metrics(folder.metrics_file(), state.step, state.place.micro_batch);
   Batches batches(plan.training, plan.request.batches, state.place);
   const TrainingData data = data_of(plan, batches);

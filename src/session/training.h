@@ -99,8 +99,12 @@ TrainPlan plan_training(TrainRequest request, TrainInputs inputs, const TrainLis
 /// The memory that the run takes on its device, by purpose.
 std::vector<MemoryLine> memory_of(const TrainPlan& plan);
 
-/// One line on what is trained, with which examples, in how much memory.
-std::string start_line(const TrainPlan& plan, const Tuner& tuner);
+/// One line on what is trained, with which examples, in how much memory. `available_bytes`: the
+/// memory of the device before the model was loaded.
+std::string start_line(const TrainPlan& plan, const Tuner& tuner,
+                       std::optional<std::uint64_t> available_bytes);
+/// One line with the names of the layers that are adapted, and of the matrices that are frozen.
+std::string layers_line(const TrainPlan& plan);
 
 /// Loads the model and runs. Throws as run_training() does, and OutOfMemory.
 RunResult run_plan(TrainPlan& plan, const TrainListener& listener);

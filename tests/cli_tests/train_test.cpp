@@ -59,8 +59,9 @@ class TrainCli : public testing::Test {
 
 TEST_F(TrainCli, WritesCheckpointsAndTheAdapterAndSaysSo) {
   const Finished finished = run_well(train("run"));
-  for (const char* part : {"train: ", "DoRA rank 2 scale 20; 12 examples",
-                           "Step 2/6  Loss: ", "Step 6/6  Loss: ", "tok/s"})
+  for (const char* part :
+       {"train: ", "DoRA rank 2 scale 20; 12 examples", "adapted: input_proj, in_proj, ",
+        "; frozen: ", "Step 2/6  Loss: ", "Step 6/6  Loss: ", "tok/s"})
     EXPECT_NE(finished.err.find(part), std::string::npos) << part << "\n" << finished.err;
   for (const char* part : {"step        6 of 6", "loss ", "run/final_adapter.safetensors"})
     EXPECT_NE(finished.out.find(part), std::string::npos) << part << "\n" << finished.out;
