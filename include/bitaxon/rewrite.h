@@ -48,10 +48,17 @@ struct BX_API PartReport {
   std::int64_t parameters = 0;
   std::uint64_t bytes_before = 0, bytes_after = 0;
   double error_squares = 0, squares = 0;  ///< sums over the weights that were quantized
+  /// Sums over the weights that an adapter changed and that were then quantized: change * kept change,
+  /// and change^2.
+  double change_products = 0, change_squares = 0;
 
   PartReport& operator+=(const PartReport& other);
   /// ||w - w'|| / ||w|| of the weights that were quantized. 0 if no weight was quantized.
   double relative_error() const;
+  /// The share of an adapter's change that quantized weights keep: <w' - w, change> / ||change||^2, with
+  /// the base w. 1 if quantization loses nothing of it, about 0 if it erases the change. Empty if no
+  /// adapter changed a quantized weight.
+  std::optional<double> kept_change() const;
 };
 
 struct RewriteReport {

@@ -35,12 +35,15 @@ class PartReport:
         bytes_before: Bytes in the old model.
         bytes_after: Bytes in the new model.
         relative_error: ||w - w'|| / ||w|| of the weights that were quantized, 0 if none were.
+        kept_change: The share of an adapter's change that quantized weights keep. None if no adapter
+            changed a quantized weight.
     """
 
     parameters: int
     bytes_before: int
     bytes_after: int
     relative_error: float
+    kept_change: float | None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ nb::dict describe(const PartReport& part) {
   out["bytes_before"] = part.bytes_before;
   out["bytes_after"] = part.bytes_after;
   out["relative_error"] = part.relative_error();
+  out["kept_change"] = part.kept_change();
   return out;
 }
 

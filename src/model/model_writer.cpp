@@ -221,6 +221,14 @@ class Writer {
         report.error_squares += error * error;
         report.squares += double{floats[i]} * double{floats[i]};
       }
+      if (!edit.change) return;
+      base_.resize(floats.size());
+      stored(first, base_);
+      for (std::size_t i = 0; i < floats.size(); ++i) {
+        const double change = double{floats[i]} - double{base_[i]};
+        report.change_products += change * (double{decoded_[i]} - double{base_[i]});
+        report.change_squares += change * change;
+      }
     });
   }
 
@@ -230,7 +238,7 @@ class Writer {
   std::size_t next_weight_ = 0, next_copy_ = 0;
   LoadedWeight stored_, coded_;
   std::vector<std::byte> bytes_;
-  std::vector<float> decoded_;
+  std::vector<float> decoded_, base_;
 };
 
 /// The keys that tell other programs the formats of the new model.

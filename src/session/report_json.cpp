@@ -52,10 +52,12 @@ DeviceFit fit_on(const DeviceInfo& device, const ModelSpec& spec,
 }
 
 Json part_json(const PartReport& part) {
-  return {{"parameters", part.parameters},
-          {"bytes_before", part.bytes_before},
-          {"bytes_after", part.bytes_after},
-          {"relative_error", part.relative_error()}};
+  return {
+      {"parameters", part.parameters},
+      {"bytes_before", part.bytes_before},
+      {"bytes_after", part.bytes_after},
+      {"relative_error", part.relative_error()},
+      {"kept_change", part.kept_change() ? finite_or_null(*part.kept_change()) : Json(nullptr)}};
 }
 
 }  // namespace

@@ -33,11 +33,17 @@ PartReport& PartReport::operator+=(const PartReport& other) {
   bytes_after += other.bytes_after;
   error_squares += other.error_squares;
   squares += other.squares;
+  change_products += other.change_products;
+  change_squares += other.change_squares;
   return *this;
 }
 
 double PartReport::relative_error() const {
   return error_squares == 0 ? 0 : std::sqrt(error_squares / squares);
+}
+
+std::optional<double> PartReport::kept_change() const {
+  return change_squares == 0 ? std::nullopt : std::optional(change_products / change_squares);
 }
 
 Rewrite::Rewrite(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -242,6 +242,10 @@ TEST_F(RewriteCli, KeepsUnadaptedWeightsThatDoNotDivideIntoGroups) {
   copy_base("tiny_nf4");
   const Json report = run_json(merge({"--quiet", "--json", "--group-size", "128"}));
   EXPECT_GT(report["parts"]["ssm"]["relative_error"], 0.0);
+  // An adapted matrix keeps most of a large change. The experts are not adapted.
+  EXPECT_GT(report["total"]["kept_change"], 0.5);
+  EXPECT_LT(report["total"]["kept_change"], 1.5);
+  EXPECT_TRUE(report["parts"]["experts"]["kept_change"].is_null());
   const Json formats = run_json({"inspect", path("out"), "--json"})["formats"];
   EXPECT_TRUE(formats.contains("nf4_g64")) << formats;
   EXPECT_TRUE(formats.contains("nf4_g128")) << formats;

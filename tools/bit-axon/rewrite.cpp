@@ -11,12 +11,14 @@ namespace {
 /// One row of the table. `parameters` is the number to show, which may be less than the number of
 /// stored parameters.
 std::string row_of(const std::string& name, const PartReport& part, std::int64_t parameters) {
+  const std::optional<double> kept = part.kept_change();
   return fmt::format(
-      "{:<14}{:>11}{:>13}{:>13}{:>10.2f}{:>11}\n", name,
+      "{:<14}{:>11}{:>13}{:>13}{:>10.2f}{:>11}{:>9}\n", name,
       count_text(static_cast<double>(parameters)), bytes_text(part.bytes_before),
       bytes_text(part.bytes_after),
       static_cast<double>(part.bytes_after) * 8 / static_cast<double>(part.parameters),
-      part.error_squares == 0 ? "0" : fmt::format("{:.4f}", part.relative_error()));
+      part.error_squares == 0 ? "0" : fmt::format("{:.4f}", part.relative_error()),
+      kept ? fmt::format("{:.1f} %", 100 * *kept) : "");
 }
 
 void print_report(const RewriteCommand& command, const RewriteReport& report) {
@@ -27,11 +29,13 @@ void print_report(const RewriteCommand& command, const RewriteReport& report) {
     print(json.dump(2) + "\n");
     return;
   }
-  print(fmt::format("{:<14}{:>11}{:>13}{:>13}{:>10}{:>11}\n", "part", "parameters", "before",
-                    "after", "bits each", "error"));
+  print(fmt::format("{:<14}{:>11}{:>13}{:>13}{:>10}{:>11}{:>9}\n", "part", "parameters", "before",
+                    "after", "bits each", "error", report.total.kept_change() ? "kept" : ""));
   for (const auto& [name, part] : report.parts) print(row_of(name, part, part.parameters));
   print(row_of("total", report.total, report.n_parameters));
   print("error: ||w - w'|| / ||w|| of the quantized matrices\n");
+  if (report.total.kept_change())
+    print("kept: the share of the adapter's change that is left after quantization\n");
   print(fmt::format("{}\n", printable_path(command.output.string())));
 }
 
