@@ -110,6 +110,9 @@ struct ProfiledOp {
 
   double bytes_per_sec() const { return static_cast<double>(bytes) / time_us * 1e6; }
 };
+/// The launches of steps by their ops, longest time first.
+BX_API std::vector<ProfiledOp> profiled_ops(const std::vector<OpTime>& times);
+
 struct BX_API BenchProfile {
   BenchKind kind = BenchKind::decode;
   std::int64_t n_rows = 0;      ///< rows of each sequence

@@ -19,6 +19,7 @@ struct TrainBenchWish {
   AdapterSettings adapter;
   std::int64_t n_warmup = 2;
   std::int64_t n_iterations = 5;
+  bool profile = false;  ///< whether to measure the ops of one more update
 };
 
 struct BX_API TrainBenchmark {
@@ -33,6 +34,7 @@ struct BX_API TrainBenchmark {
   std::int64_t update_flops = 0;      ///< operations of one update
   std::uint64_t announced_bytes = 0;  ///< the sum of the memory table
   std::uint64_t peak_bytes = 0;       ///< while only training was in memory
+  std::vector<ProfiledOp> ops;        ///< of one update; empty if they were not measured
 
   double tokens_per_sec() const {
     return static_cast<double>(wish.n_tokens) / update_seconds.median;

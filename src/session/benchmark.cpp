@@ -15,6 +15,23 @@
 #include "platform/temperature.h"
 
 namespace bitaxon {
+
+std::vector<ProfiledOp> profiled_ops(const std::vector<OpTime>& times) {
+  std::map<std::string, ProfiledOp> all;
+  for (const OpTime& time : times) {
+    ProfiledOp& op = all[time.op];
+    op.op = time.op;
+    ++op.calls;
+    op.time_us += time.time_ns * 1e-3;
+    op.bytes += time.bytes;
+    op.flops += time.flops;
+  }
+  std::vector<ProfiledOp> ops;
+  for (const auto& [name, op] : all) ops.push_back(op);
+  std::ranges::stable_sort(ops, std::greater<>(), &ProfiledOp::time_us);
+  return ops;
+}
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -194,22 +211,6 @@ void judge(Model& model, std::int64_t batch_size, const DeviceRates& rates, Benc
   if (rates.read_bytes_per_s > 0 && rates.f32_flops_per_s > 0) record.limit = limit;
 }
 
-std::vector<ProfiledOp> by_op(const std::vector<OpTime>& times) {
-  std::map<std::string, ProfiledOp> all;
-  for (const OpTime& time : times) {
-    ProfiledOp& op = all[time.op];
-    op.op = time.op;
-    ++op.calls;
-    op.time_us += time.time_ns * 1e-3;
-    op.bytes += time.bytes;
-    op.flops += time.flops;
-  }
-  std::vector<ProfiledOp> ops;
-  for (const auto& [name, op] : all) ops.push_back(op);
-  std::ranges::stable_sort(ops, std::greater<>(), &ProfiledOp::time_us);
-  return ops;
-}
-
 /// The profile of one step of a test. Runs the step several times and takes the fastest run, which
 /// was disturbed least.
 BenchProfile profile(Batch& batch, Backend& backend, BenchTest test) {
@@ -224,7 +225,7 @@ BenchProfile profile(Batch& batch, Backend& backend, BenchTest test) {
     batch.prepare(test);
     batch.step(test, best.n_rows);
     BenchProfile found = best;
-    found.ops = by_op(backend.last_step_times());
+    found.ops = profiled_ops(backend.last_step_times());
     if (i > 0 && (best.ops.empty() || found.time_us() < best.time_us())) best = std::move(found);
   }
   return best;

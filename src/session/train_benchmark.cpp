@@ -100,6 +100,7 @@ TrainBenchmark measure_training(
     if (on_progress) on_progress(++done, total);
   }
   result.rates.add(backend.measure_rates());
+  if (wish.profile) result.ops = profiled_ops(tuner.op_times(sequences));
   result.update_seconds = spread_of(updates);
   result.prefill_seconds = spread_of(prefills);
   return result;

@@ -205,6 +205,20 @@ std::int64_t Tuner::flops_of(std::span<const TrainSequence> sequences) {
   return sum;
 }
 
+std::vector<OpTime> Tuner::op_times(std::span<const TrainSequence> sequences) {
+  Impl& impl = *impl_;
+  impl.finish();
+  // Only graphs that are compiled from now on are measured.
+  impl.graphs.clear();
+  impl.backend->measure_ops(true);
+  impl.times.emplace();
+  update(sequences, {});
+  impl.finish();
+  impl.backend->measure_ops(false);
+  impl.graphs.clear();
+  return *std::exchange(impl.times, std::nullopt);
+}
+
 std::span<const ParameterRange> Tuner::parameters() const { return impl_->ranges; }
 
 std::vector<float> Tuner::read(ParameterVector vector) const {

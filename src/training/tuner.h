@@ -129,6 +129,9 @@ class Tuner {
   /// The floating-point operations of an update, without those of the norms of DoRA.
   std::int64_t flops_of(std::span<const TrainSequence> sequences);
 
+  /// Runs an update and returns the times of its launches. Empty if the device cannot measure times.
+  std::vector<OpTime> op_times(std::span<const TrainSequence> sequences);
+
   const ModelSpec& spec() const;
   std::int64_t n_base_parameters() const;
   Precision precision() const;

@@ -51,6 +51,7 @@ struct Tuner::Impl {
   std::int64_t n_updates = 0;
   bool norms_are_old = true;
   std::optional<Ticket> in_flight;
+  std::optional<std::vector<OpTime>> times;  ///< of the steps so far, while they are measured
 
   Impl(BaseModel model, std::shared_ptr<Backend> device, const TunerOptions& how);
 

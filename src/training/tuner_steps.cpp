@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "bitaxon/error.h"
 #include "model/step_graph.h"
 #include "ops/op.h"
@@ -52,8 +55,10 @@ void Tuner::Impl::submit(TrainGraph kind, std::int64_t size, const StepBuffer& s
 }
 
 void Tuner::Impl::finish() {
-  if (in_flight) backend->wait(*in_flight);
+  if (!in_flight) return;
+  backend->wait(*in_flight);
   in_flight.reset();
+  if (times) std::ranges::move(backend->last_step_times(), std::back_inserter(*times));
 }
 
 std::int64_t Tuner::Impl::flops_of(TrainGraph kind, std::int64_t size, const StepBuffer& step) {

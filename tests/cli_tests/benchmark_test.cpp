@@ -213,10 +213,17 @@ TEST(BenchmarkCli, MeasuresTraining) {
   EXPECT_EQ(json.at("adapter"), "dora");
   EXPECT_EQ(json.at("tokens"), 5);
   EXPECT_GT(json.at("update_flops").get<std::int64_t>(), 0);
+  EXPECT_TRUE(json.at("ops").empty());
   const std::string text = run_well(quick({"--train", "--no-dora"})).out;
   EXPECT_NE(text.find("LoRA rank 8, 5 tokens"), std::string::npos) << text;
+  const Json profile = Json::parse(run_well(quick({"--train", "--profile"}) + kJson).out);
+  expect_keeps_to_schema("train-benchmark", profile);
+  std::set<std::string> ops;
+  for (const Json& op : profile.at("ops")) ops.insert(op.at("op"));
+  for (const char* op : {"linear_backward", "adapter_backward", "cross_entropy", "adamw"})
+    EXPECT_TRUE(ops.contains(op)) << op;
   for (const Arguments& flag :
-       {Arguments{"--profile"}, {"--report", "r.html"}, {"--batch-size", "2"}, {"--depth", "8"}}) {
+       {Arguments{"--report", "r.html"}, {"--batch-size", "2"}, {"--depth", "8"}}) {
     const Finished refused = run(quick(Arguments{"--train"} + flag));
     EXPECT_EQ(refused.status, 2) << refused.describe();
     EXPECT_NE(refused.err.find(flag[0] + " excludes --train"), std::string::npos) << refused.err;

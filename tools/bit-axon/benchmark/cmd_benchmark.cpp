@@ -140,6 +140,7 @@ int run_training(const BenchmarkOptions& wanted) {
       .n_warmup = parse_integer("--warmup", wanted.warmup, 0, kMaxRuns),
       .n_iterations = parse_integer("--iterations", wanted.iterations, 1, kMaxRuns)};
   wish.adapter.rank = parse_integer("--lora-rank", wanted.lora_rank, 1, kMaxLength);
+  wish.profile = wanted.profile;
   wish.adapter.kind = wanted.no_dora ? AdapterKind::lora : AdapterKind::dora;
   const FoundModel found = find_base(wanted.model, wanted.output);
   const OpenedDevice opened = open_device(device.device, device.open_options());
@@ -237,13 +238,11 @@ void add_benchmark(CommandLine& line) {
   add("--format", wanted->format, "FORMAT", "table, markdown, csv or json").show_default();
   const Flag report =
       add("--report", wanted->report, "FILE", "Also write a page of HTML with plots");
-  const Flag profile =
-      command.add("--profile", wanted->profile, "Also measure the time and bytes of each op");
+  command.add("--profile", wanted->profile, "Also measure the time and bytes of each op");
   Flag train =
       command.add("--train", wanted->train,
                   "Measure training of an adapter, next to the prefill of the same length");
-  for (const Flag& of_inference : {batch, decode, depth, report, profile})
-    train.excludes(of_inference);
+  for (const Flag& of_inference : {batch, decode, depth, report}) train.excludes(of_inference);
   add("--lora-rank", wanted->lora_rank, "N", "With --train: rank of the adapter").show_default();
   command.add("--no-dora", wanted->no_dora, "With --train: LoRA instead of DoRA");
   command.runs([wanted] { return run_command(*wanted); });

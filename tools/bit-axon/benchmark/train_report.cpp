@@ -23,6 +23,39 @@ std::string_view kind_of(const TrainBenchmark& found) {
   return found.wish.adapter.kind == AdapterKind::dora ? "dora" : "lora";
 }
 
+double seconds_of(const std::vector<ProfiledOp>& ops) {
+  double sum = 0;
+  for (const ProfiledOp& op : ops) sum += op.time_us * 1e-6;
+  return sum;
+}
+
+/// The table of an update's ops.
+std::string ops_text(const std::vector<ProfiledOp>& ops) {
+  if (ops.empty()) return {};
+  constexpr const char* kRow = "  {:<25}{:>7}{:>12}{:>9}{:>13}{:>14}\n";
+  const double all = seconds_of(ops);
+  std::string text = "\n" + fmt::format(kRow, "op", "calls", "time", "share", "bytes", "rate");
+  for (const ProfiledOp& op : ops)
+    text += fmt::format(kRow, op.op, op.calls, time_text(op.time_us * 1e-6),
+                        percent_text(op.time_us * 1e-6 / all),
+                        bytes_text(static_cast<std::uint64_t>(op.bytes)),
+                        flops_text(static_cast<double>(op.flops) / op.time_us * 1e6));
+  return text;
+}
+
+Json ops_json(const std::vector<ProfiledOp>& ops) {
+  const double all = seconds_of(ops);
+  Json list = Json::array();
+  for (const ProfiledOp& op : ops)
+    list.push_back({{"op", op.op},
+                    {"calls", op.calls},
+                    {"time_us", op.time_us},
+                    {"share", finite_or_null(op.time_us * 1e-6 / all)},
+                    {"bytes", op.bytes},
+                    {"flops", op.flops}});
+  return list;
+}
+
 }  // namespace
 
 std::string train_text(const TrainBenchmark& found) {
@@ -44,7 +77,7 @@ std::string train_text(const TrainBenchmark& found) {
                         "float32", flops_text(found.rates.best.f32_flops_per_s));
   text += fmt::format("  memory               {} at the peak, {} announced\n",
                       bytes_text(found.peak_bytes), bytes_text(found.announced_bytes));
-  return text;
+  return text + ops_text(found.ops);
 }
 
 Json train_json(const TrainBenchmark& found) {
@@ -68,7 +101,8 @@ Json train_json(const TrainBenchmark& found) {
           {"f32_flops_per_sec", found.rates.best.f32_flops_per_s},
           {"limit_share", found.limit_share()},
           {"peak_bytes", found.peak_bytes},
-          {"announced_bytes", found.announced_bytes}};
+          {"announced_bytes", found.announced_bytes},
+          {"ops", ops_json(found.ops)}};
 }
 
 }  // namespace bitaxon::tool
