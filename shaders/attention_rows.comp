@@ -94,7 +94,7 @@ void absorb(const uint key, const uint index, const bool all_see) {
     const vec4 k = tile_keys[key * kStride + c * kLanes + lane()];
     for (uint j = 0; j < kQueries; ++j) score[j] += dot(q[j * kUnits + c], k);
   }
-  for (uint j = 0; j < kQueries; ++j) score[j] = lanes_sum(score[j]);
+  for (uint j = 0; j < kQueries; ++j) score[j] = lanes_sum(score[j], 1, kLanes);
   float weight[kQueries];
   bool sees[kQueries];
   for (uint j = 0; j < kQueries; ++j) {

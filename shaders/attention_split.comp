@@ -80,7 +80,7 @@ void read_keys(const SegmentWords segment, const uint row, const uint head, cons
     for (uint h = 0; h < kShared; ++h) {
       float score = 0.0;
       for (uint c = 0; c < kUnits; ++c) score += dot(q[h * kUnits + c], k[c]);
-      score = lanes_sum(score);
+      score = lanes_sum(score, 1, kLanes);
       if (base + query < n) absorb(h, score);
     }
   }
@@ -92,11 +92,10 @@ void merge_subgroup(const uint h) {
   const float all = subgroupMax(largest[h]);
   rescale(h, softmax_exp(largest[h] - all));
   largest[h] = all;
-  for (uint s = kLanes; s < gl_SubgroupSize; s <<= 1) {
-    total[h] += subgroupShuffleXor(total[h], s);
-    for (uint c = 0; c < kUnits; ++c)
-      sums[h * kUnits + c] += subgroupShuffleXor(sums[h * kUnits + c], s);
-  }
+  total[h] = lanes_sum(total[h], kLanes, gl_SubgroupSize);
+  for (uint c = 0; c < kUnits; ++c)
+    for (uint e = 0; e < 4; ++e)
+      sums[h * kUnits + c][e] = lanes_sum(sums[h * kUnits + c][e], kLanes, gl_SubgroupSize);
 }
 
 void merge_subgroups(const uint h, const uint part) {

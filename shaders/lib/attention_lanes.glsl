@@ -7,9 +7,9 @@
 #define BX_ATTENTION_LANES_GLSL
 
 #extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
 
 #include "lib/attention.glsl"
+#include "lib/lanes_sum.glsl"
 
 layout(local_size_x_id = BX_ATTENTION_GROUP_SIZE) in;
 layout(constant_id = BX_ATTENTION_HALF) const bool kHalf = true;
@@ -65,12 +65,6 @@ uint kv_head(const uint head) { return head / (p.n_heads / p.n_kv_heads); }
 // The index of the first element of a head of keys or values, in the row of a position.
 uint kv_element(const SegmentWords segment, const uint position, const uint head) {
   return (page_row(segment, p.page_group, position) * p.n_kv_heads + head) * p.head_dim;
-}
-
-// The sum of x over the lanes of a query.
-float lanes_sum(float x) {
-  for (uint s = 1; s < kLanes; s <<= 1) x += subgroupShuffleXor(x, s);
-  return x;
 }
 
 #endif

@@ -11,8 +11,8 @@
 #define BX_SELECTIVE_SCAN_GLSL
 
 #extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
 
+#include "lib/lanes_sum.glsl"
 #include "lib/math.glsl"
 #include "lib/step.glsl"
 #include "lib/weight.glsl"
@@ -143,8 +143,7 @@ float advance(const uint j, const bool for_y) {
     if (for_y) sum += state[i] * row_c[j * kPerLane + i];
   }
   if (!for_y) return 0.0;
-  for (uint distance = 1; distance < kLanes; distance *= 2)
-    sum += subgroupShuffleXor(sum, distance);
+  sum = lanes_sum(sum, 1, kLanes);
   return (sum + skip * row_u[j]) * silu(row_z[j]);
 }
 
