@@ -8,12 +8,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/weight.glsl"
+#include "params/mat_vec.h"
 #include "params/moe_down.h"
 
 layout(local_size_x_id = BX_MOE_DOWN_GROUP_SIZE) in;
 layout(constant_id = BX_MOE_DOWN_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_DOWN_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_DOWN_OUTS) const uint kOuts = 2;
+layout(constant_id = BX_MOE_DOWN_CODES) const uint kCodes = BX_CODES_AS_BYTES;
 
 // Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer Act { float act[]; };
@@ -24,7 +26,10 @@ layout(set = 0, binding = 3, scalar) readonly restrict buffer Residual { float r
 layout(set = 0, binding = 4, scalar) writeonly restrict buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { MoeDownPush p; };
 
+const uint kSharedBook = FORM_HAS_CODEBOOK(kForm);
+#define CODEBOOKS (FORM_HAS_CODEBOOK(kForm) + FORM_HAS_CODEBOOK(kSharedForm))
 const uint kOneRow = 1;
+#define MV_CODES kCodes
 #define MV_OUTS kOuts
 #define MV_ROWS kOneRow
 #define MV_X(at, c) act[(at) + (c)]
@@ -43,15 +48,20 @@ void multiply(uint row, uint slot, uint n_slots, uint first) {
   const uint begin = expert * p.d_model;
   mat_vec_clear();
   if (is_shared && kSharedForm != kForm) {
-    mat_vec_add(p.shared_down, kSharedForm, p.intermediate, first, p.d_model, act_at, 0);
+    mat_vec_add(p.shared_down, kSharedForm, kSharedBook, p.intermediate, first, p.d_model, act_at,
+                0);
   } else {
     WeightAddress w = p.down;
     if (is_shared) w = p.shared_down;
-    mat_vec_add(w, kForm, p.intermediate, begin + first, begin + p.d_model, act_at, 0);
+    mat_vec_add(w, kForm, is_shared ? kSharedBook : 0, p.intermediate, begin + first,
+                begin + p.d_model, act_at, 0);
   }
 }
 
 void main() {
+  load_codebook(p.down, kForm, 0);
+  load_codebook(p.shared_down, kSharedForm, kSharedBook);
+  codebook_barrier();
   const uint first = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kOuts;
   if (first >= p.d_model) return;
   const uint row = gl_WorkGroupID.y;
@@ -66,9 +76,9 @@ void main() {
   // Sums over the lanes once, after all slots.
   for (uint i = 0; i < kOuts; ++i) mv_acc[i] = total[i];
   mat_vec_sum();
-  for (uint i = 0; i < kOuts; ++i) {
+  for (uint j = 0; j < MV_SUMS_OF_LANE; ++j) {
+    const uint i = mat_vec_sum_index(j);
     const uint at = row * p.d_model + first + i;
-    if (gl_SubgroupInvocationID == i % gl_SubgroupSize && first + i < p.d_model)
-      y[at] = residual[at] + mv_acc[i];
+    if (i < kOuts && first + i < p.d_model) y[at] = residual[at] + mv_acc[j];
   }
 }

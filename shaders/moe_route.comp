@@ -17,6 +17,7 @@
 #include "lib/group_sum.glsl"
 #include "lib/math.glsl"
 #include "lib/weight.glsl"
+#include "params/mat_vec.h"
 #include "params/moe_route.h"
 
 layout(local_size_x_id = BX_MOE_ROUTE_GROUP_SIZE) in;
@@ -24,6 +25,7 @@ layout(constant_id = BX_MOE_ROUTE_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_ROUTE_NORM_FORM) const uint kNormForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_ROUTE_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_ROUTE_RENORMALIZES) const bool kRenormalizes = false;
+layout(constant_id = BX_MOE_ROUTE_CODES) const uint kCodes = BX_CODES_AS_BYTES;
 
 // Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer X { float x[]; };
@@ -43,7 +45,10 @@ float scale = 1.0;
 float norm_at(uint c) { return kHasNorm ? Floats(p.norm.data).at[c] : 1.0; }
 vec4 norm4_at(uint i) { return kHasNorm ? FloatQuads(p.norm.data).at[i] : vec4(1.0); }
 
+const uint kSharedBook = FORM_HAS_CODEBOOK(kForm);
+#define CODEBOOKS (FORM_HAS_CODEBOOK(kForm) + FORM_HAS_CODEBOOK(kSharedForm))
 const uint kOne = 1;
+#define MV_CODES kCodes
 #define MV_OUTS kOne
 #define MV_ROWS kOne
 #define MV_X(at, c) (norm_at(c) * (x[(at) + (c)] * scale))
@@ -62,13 +67,16 @@ void apply_norm(uint row_at) {
 }
 
 void compute_logits(uint row_at) {
+  load_codebook(p.gate, kForm, 0);
+  load_codebook(p.shared_gate, kSharedForm, kSharedBook);
+  codebook_barrier();
   const uint n_products = p.n_experts + (kHasShared ? 1 : 0);
   for (uint e = gl_SubgroupID; e < n_products; e += gl_NumSubgroups) {
     mat_vec_clear();
     if (e < p.n_experts)
-      mat_vec_add(p.gate, kForm, p.d_model, e, p.n_experts, row_at, 0);
+      mat_vec_add(p.gate, kForm, 0, p.d_model, e, p.n_experts, row_at, 0);
     else
-      mat_vec_add(p.shared_gate, kSharedForm, p.d_model, 0, 1, row_at, 0);
+      mat_vec_add(p.shared_gate, kSharedForm, kSharedBook, p.d_model, 0, 1, row_at, 0);
     mat_vec_sum();
     if (subgroupElect()) logits[e] = mv_acc[0];
   }

@@ -11,10 +11,10 @@
 // the old tail. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "lib/group_sum.glsl"
 #include "lib/math.glsl"
 #include "lib/step.glsl"
 #include "lib/weight.glsl"
+#include "params/mat_vec.h"
 #include "params/ssm_in.h"
 
 layout(local_size_x_id = BX_SSM_IN_VEC_GROUP_SIZE) in;
@@ -24,6 +24,7 @@ layout(constant_id = BX_SSM_IN_VEC_CONV_FORM) const uint kConvForm = 0;
 layout(constant_id = BX_SSM_IN_VEC_OUTS) const uint kOuts = 4;
 layout(constant_id = BX_SSM_IN_VEC_HAS_BIAS) const bool kHasBias = false;
 layout(constant_id = BX_SSM_IN_VEC_HAS_CONV_BIAS) const bool kHasConvBias = true;
+layout(constant_id = BX_SSM_IN_VEC_CODES) const uint kCodes = BX_CODES_AS_BYTES;
 
 // Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
@@ -35,19 +36,16 @@ layout(push_constant, scalar) uniform Push { SsmInVecPush p; };
 
 const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
 
+const uint kOneRow = 1;
+#define CODEBOOKS FORM_HAS_CODEBOOK(kForm)
+#define MV_CODES kCodes
 #define MV_OUTS kOuts
-#define MV_ROWS 1
-float norm_at(uint c) { return kHasNorm ? Floats(p.norm.data).at[c] : 1.0; }
-vec4 norm4_at(uint i) { return kHasNorm ? FloatQuads(p.norm.data).at[i] : vec4(1.0); }
-#define MV_X(at, c) (x[c] * norm_at(c))
-#define MV_X4(at, i) (x4[i] * norm4_at(i))
+#define MV_ROWS kOneRow
+#define NORM_ROWS kOneRow
+#include "lib/norm_x.glsl"
+#define MV_X(at, c) norm_x(at, c, x[c])
+#define MV_X4(at, i) norm_x4(at, i, x4[i])
 #include "lib/mat_vec.glsl"
-
-float sum_of_squares() {
-  float sum = 0.0;
-  for (uint c = gl_LocalInvocationID.x; c < p.d_model; c += gl_WorkGroupSize.x) sum += x[c] * x[c];
-  return group_sum(sum);
-}
 
 // Computes u of channel e from v, the channel's new value, and from the tail of the channel.
 // Appends v to the tail.
@@ -73,18 +71,21 @@ float convolve(const uint e, const float v) {
 }
 
 void main() {
-  const float scale = kHasNorm ? 1.0 / sqrt(sum_of_squares() / float(p.d_model) + p.eps) : 1.0;
+  load_codebook(p.in_proj, kForm, 0);
+  codebook_barrier();
   const uint n_out = 2 * p.d_inner;
   const uint first = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kOuts;
   if (first >= n_out) return;  // uniform in the subgroup
+  clear_norm();
   mat_vec_clear();
-  mat_vec_add(p.in_proj, kForm, p.d_model, first, n_out, 0, 1);
+  mat_vec_add(p.in_proj, kForm, 0, p.d_model, first, n_out, 0, 1);
+  mat_vec_scale(0, norm_factor(0, p.d_model, p.eps));
   mat_vec_sum();
-  for (uint i = gl_SubgroupInvocationID; i < kOuts && first + i < n_out; i += gl_SubgroupSize) {
-    float value = 0.0;
-    for (uint j = 0; j < kOuts; ++j)
-      if (j == i) value = mv_acc[j] * scale;
+  for (uint j = 0; j < MV_SUMS_OF_LANE; ++j) {
+    const uint i = mat_vec_sum_index(j);
     const uint o = first + i;
+    if (i >= kOuts || o >= n_out) continue;
+    float value = mv_acc[j];
     if (kHasBias) value += Floats(p.in_bias.data).at[o];
     if (o < p.d_inner)
       u[o] = convolve(o, value);

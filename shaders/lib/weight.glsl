@@ -19,63 +19,72 @@ layout(buffer_reference, scalar, buffer_reference_align = 16) readonly buffer Fl
   vec4 at[];
 };
 
-// Returns address + 16 * units. An address is two 32-bit words, because a device may lack 64-bit
+// Returns address + bytes. An address is two 32-bit words, because a device may lack 64-bit
 // integers.
-uvec2 part_address(uvec2 address, uint units) {
+uvec2 address_plus(const uvec2 address, const uint bytes) {
   uint carry;
-  const uint low = uaddCarry(address.x, units << 4, carry);
-  return uvec2(low, address.y + (units >> 28) + carry);
+  const uint low = uaddCarry(address.x, bytes, carry);
+  return uvec2(low, address.y + carry);
+}
+// Returns address + 16 * units.
+uvec2 part_address(const uvec2 address, const uint units) {
+  return address_plus(uvec2(address.x, address.y + (units >> 28)), units << 4);
 }
 
 uint form_format(const uint form) { return form & 7u; }
 bool form_affine(const uint form) {
   return form_format(form) == BX_Q4 || form_format(form) == BX_Q8;
 }
+// 1 or 0. A macro, because sizes of arrays are expressions of constants.
+#define FORM_HAS_CODEBOOK(form) uint(((form) & 7u) == BX_NF4)
 uint form_scale_dtype(const uint form) { return form >> 3 & 3u; }
-uint form_bias_dtype(const uint form) { return form >> 5 & 3u; }
+// The size of a scale with its bias (affine).
+uint form_pair_bytes(const uint form) { return form_scale_dtype(form) == BX_F32 ? 8 : 4; }
 bool form_nested(const uint form) { return (form & 128u) != 0; }
 bool form_aligned(const uint form) { return (form & 256u) != 0; }
 uint form_group(const uint form) { return form >> 9; }
 
+// The two floats of 16 bits in a word.
+vec2 floats_of(const uint dtype, const uint word) {
+  if (dtype == BX_F16) return unpackHalf2x16(word);
+  return uintBitsToFloat(uvec2(word << 16, word & 0xffff0000u));
+}
+
 // Element i of an array of floats of type `dtype`.
 float dense_at(const uvec2 address, const uint dtype, const uint i) {
   if (dtype == BX_F32) return Floats(address).at[i];
-  const uint word = Words(address).at[i >> 1];
-  if (dtype == BX_F16) {
-    const vec2 both = unpackHalf2x16(word);
-    return (i & 1u) == 0 ? both.x : both.y;
-  }
-  return uintBitsToFloat((i & 1u) == 0 ? word << 16 : word & 0xffff0000u);
+  const vec2 both = floats_of(dtype, Words(address).at[i >> 1]);
+  return (i & 1u) == 0 ? both.x : both.y;
 }
 
 // The first four floats of a quad (16 bytes). f32 floats fill the whole quad; f16 and bf16 floats
 // fill its first 8 bytes.
 vec4 dense4_of(const uint dtype, const uvec4 quad) {
   if (dtype == BX_F32) return uintBitsToFloat(quad);
-  if (dtype == BX_F16) return vec4(unpackHalf2x16(quad.x), unpackHalf2x16(quad.y));
-  return uintBitsToFloat(uvec4(quad.x << 16, quad.x & 0xffff0000u, quad.y << 16,
-                               quad.y & 0xffff0000u));
+  return vec4(floats_of(dtype, quad.x), floats_of(dtype, quad.y));
 }
 
-// scale_of() and bias_of() return the scale and the bias of one group of an affine weight.
-float scale_of(const WeightAddress w, const uint form, const uint group) {
-  return dense_at(part_address(w.data, w.scales), form_scale_dtype(form), group);
+// The scale and the bias of an affine group. They are neighbors in memory, so that one load of 32
+// bits (of 64 bits for float32) reads both. `pairs` is the address of the pair of group 0.
+vec2 scale_and_bias_at(const uvec2 pairs, const uint form, const uint group) {
+  if (form_scale_dtype(form) == BX_F32) return uintBitsToFloat(WordPairs(pairs).at[group]);
+  return floats_of(form_scale_dtype(form), Words(pairs).at[group]);
 }
-float bias_of(const WeightAddress w, const uint form, const uint group) {
-  return dense_at(part_address(w.data, w.biases), form_bias_dtype(form), group);
+vec2 scale_and_bias_of(const WeightAddress w, const uint form, const uint group) {
+  return scale_and_bias_at(part_address(w.data, w.scales), form, group);
 }
 
-// The tables of a weight with a codebook are at w.biases. They begin with float codebook[16]. If the
-// scales are coded in 8 bits, these members follow: float offset, uint scales per nested scale, 2
-// words of padding, float map[256], float nested_scales[].
+// The tables of a weight with a codebook are at w.tables. They begin with float codebook[16]. If
+// the scales are coded in 8 bits, these members follow: float offset, uint scales per nested scale,
+// 2 words of padding, float map[256], float nested_scales[].
 float codebook_at(const WeightAddress w, const uint code) {
-  return Floats(part_address(w.data, w.biases)).at[code];
+  return Floats(part_address(w.data, w.tables)).at[code];
 }
 float absmax_of(const WeightAddress w, const uint form, const uint group) {
   const uvec2 scales = part_address(w.data, w.scales);
   if (!form_nested(form)) return Floats(scales).at[group];
   const uint code = Words(scales).at[group >> 2] >> 8u * (group & 3u) & 255u;
-  Floats tables = Floats(part_address(w.data, w.biases));
+  Floats tables = Floats(part_address(w.data, w.tables));
   const float offset = tables.at[16];
   const uint per_scale = floatBitsToUint(tables.at[17]);
   // Rounded as on the host: first the product, then the sum.
@@ -92,8 +101,10 @@ float weight_at(const WeightAddress w, const uint form, const uint i) {
   const uint code = form_format(form) == BX_Q8 ? Words(w.data).at[i >> 2] >> 8u * (i & 3u) & 255u
                                                : Words(w.data).at[i >> 3] >> 4u * (i & 7u) & 15u;
   const uint group = i / form_group(form);
-  if (form_affine(form))
-    return scale_of(w, form, group) * float(code) + bias_of(w, form, group);
+  if (form_affine(form)) {
+    const vec2 pair = scale_and_bias_of(w, form, group);
+    return pair.x * float(code) + pair.y;
+  }
   return codebook_at(w, code) * absmax_of(w, form, group);
 }
 

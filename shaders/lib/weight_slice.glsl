@@ -28,17 +28,15 @@ void weight_slice_codebook(const WeightAddress w, const uint form, const uint ta
 void weight_slice_bytes(const WeightAddress w, const uint form, const uint at, const bool inside) {
   const uint group = at / form_group(form);
   uvec4 codes = uvec4(0);
-  float scale = 0.0;
-  float bias = 0.0;
+  vec2 pair = vec2(0.0);
   if (inside) {
     codes = Quads(w.data).at[at / 16];
-    scale = scale_of(w, form, group);
-    bias = bias_of(w, form, group);
+    pair = scale_and_bias_of(w, form, group);
   }
   [[unroll]] for (uint i = 0; i < 4; ++i) {
     const uvec4 four = codes.xxxx >> uvec4(0, 8, 16, 24) & 255u;
     codes = codes.yzwx;
-    WEIGHT_SLICE_PUT(i, scale * vec4(four) + bias);
+    WEIGHT_SLICE_PUT(i, pair.x * vec4(four) + pair.y);
   }
 }
 
@@ -47,20 +45,18 @@ void weight_slice_coded(const WeightAddress w, const uint form, const uint table
   const bool affine = form_format(form) == BX_Q4;
   const uint group = at / form_group(form);
   uvec2 codes = uvec2(0);
-  float scale = 0.0;
-  float bias = 0.0;
+  vec2 pair = vec2(0.0);  // scale and bias
   if (inside) {
     codes = WordPairs(w.data).at[at / 16];
-    scale = affine ? scale_of(w, form, group) : absmax_of(w, form, group);
-    if (affine) bias = bias_of(w, form, group);
+    pair = affine ? scale_and_bias_of(w, form, group) : vec2(absmax_of(w, form, group), 0.0);
   }
   [[unroll]] for (uint i = 0; i < 4; ++i) {
     const uvec4 four = uvec4(codes[i / 2] >> 16 * (i % 2)) >> uvec4(0, 4, 8, 12) & 15u;
     const uvec4 places = 16 * table + four;
     const vec4 values =
-        affine ? scale * vec4(four) + bias
-               : scale * vec4(weight_slice_codebooks[places.x], weight_slice_codebooks[places.y],
-                              weight_slice_codebooks[places.z], weight_slice_codebooks[places.w]);
+        affine ? pair.x * vec4(four) + pair.y
+               : pair.x * vec4(weight_slice_codebooks[places.x], weight_slice_codebooks[places.y],
+                               weight_slice_codebooks[places.z], weight_slice_codebooks[places.w]);
     WEIGHT_SLICE_PUT(i, values);
   }
 }

@@ -27,6 +27,7 @@ struct AttnInVecPush {
 #define BX_ATTN_IN_VEC_HALF 5   // keys and values are float16; kv_width is then even
 #define BX_ATTN_IN_VEC_OUTS 6   // even
 #define BX_ATTN_IN_VEC_PAGED 7  // keys and values are in pages; otherwise they are one row each
+#define BX_ATTN_IN_VEC_CODES 8  // see params/mat_vec.h
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

@@ -21,6 +21,7 @@ struct MoeDownPush {
 #define BX_MOE_DOWN_FORM 1
 #define BX_MOE_DOWN_SHARED_FORM 2
 #define BX_MOE_DOWN_OUTS 3
+#define BX_MOE_DOWN_CODES 4  // see params/mat_vec.h
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

@@ -23,6 +23,7 @@ struct MoeRoutePush {
 #define BX_MOE_ROUTE_NORM_FORM 2
 #define BX_MOE_ROUTE_SHARED_FORM 3
 #define BX_MOE_ROUTE_RENORMALIZES 4  // whether the chosen gates are divided by their sum
+#define BX_MOE_ROUTE_CODES 5  // see params/mat_vec.h
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

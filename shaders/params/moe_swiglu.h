@@ -22,6 +22,7 @@ struct MoeSwigluPush {
 #define BX_MOE_SWIGLU_SHARED_GATE_FORM 3
 #define BX_MOE_SWIGLU_SHARED_UP_FORM 4
 #define BX_MOE_SWIGLU_OUTS 5
+#define BX_MOE_SWIGLU_CODES 6  // see params/mat_vec.h
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

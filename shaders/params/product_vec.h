@@ -33,6 +33,7 @@ struct ProductVecPush {
 #define BX_PRODUCT_VEC_HAS_BIAS 7
 #define BX_PRODUCT_VEC_UP_FORM 8
 #define BX_PRODUCT_VEC_X_QUADS 9  // whether x_width is a multiple of 4
+#define BX_PRODUCT_VEC_CODES 10  // see params/mat_vec.h
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

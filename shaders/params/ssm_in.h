@@ -48,6 +48,7 @@ struct SsmTailPush {
 #define BX_SSM_IN_VEC_OUTS 4  // rows of in_proj per subgroup
 #define BX_SSM_IN_VEC_HAS_BIAS 5
 #define BX_SSM_IN_VEC_HAS_CONV_BIAS 6
+#define BX_SSM_IN_VEC_CODES 7  // see params/mat_vec.h
 
 // Specialization constants of ssm_conv.
 #define BX_SSM_CONV_GROUP_SIZE 0

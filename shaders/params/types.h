@@ -13,22 +13,21 @@ struct uvec2 {
 #endif
 
 // The address of a packed weight. The weight has up to three parts in one buffer: first elements or
-// codes, then scales, then biases (for a codebook, tables). Each part begins at a
-// multiple of 16 bytes.
+// codes, then scales (affine: each scale with its bias), then the tables of a codebook. Each part
+// begins at a multiple of 16 bytes.
 struct WeightAddress {
   uvec2 data;   // address, low word first
   uint scales;  // offset from data, in units of 16 bytes
-  uint biases;
+  uint tables;
 };
 
 // The form of a weight: a number that says how to read its bytes. Shaders get it as a
 // specialization constant, so that branches on it are removed at compile time.
 //   bits 0..2    format: BX_F32, ...
-//   bits 3..4    dtype of the scales (affine): BX_F32, BX_F16, BX_BF16
-//   bits 5..6    dtype of the biases
+//   bits 3..4    affine: dtype of the scales and of the biases: BX_F32, BX_F16, BX_BF16
 //   bit  7       codebook: scales are coded in 8 bits
-//   bit  8       rows begin at multiples of 16 bytes (4-bit codes: 32 codes), and no run of 16 codes
-//                straddles two scales
+//   bit  8       rows begin at multiples of 16 bytes (4-bit codes: 32 codes), no run of 16 codes
+//                straddles two scales, and no scale of an affine weight belongs to two rows
 //   bits 9..31   codes per scale
 #define BX_F32 0u
 #define BX_F16 1u

@@ -134,6 +134,8 @@ class VulkanBackend final : public Backend {
 
   /// Disables fast variants of kernels if their results differ from those of the plain variants.
   void try_variants();
+  VariantChoice tried_choice(VariantChoice plain, const char* variant,
+                             std::string (*test)(Backend&));
 
   DeviceRates measure_rates() override {
     failure_.check();
@@ -320,35 +322,25 @@ StepResult VulkanBackend::wait(Ticket ticket) {
 }
 
 void VulkanBackend::try_variants() {
-  constexpr const char* kNote = "matrix-units";
-  constexpr const char* kAgree = "agree";
-  VariantChoice choice{"products of many rows, fast", "float32 tiles", "no matrix units"};
-  if (device_.caps().matrix_shapes.empty()) {
-    caps_.variants.push_back(choice);
-    return;
+  VariantChoice tiles{"products of many rows, fast", "float32 tiles", "no matrix units"};
+  if (!device_.caps().matrix_shapes.empty()) {
+    tiles = tried_choice(tiles, "matrix units", fast_product_problem);
+    if (tiles.variant != "matrix units") device_.forget_matrix_units();
   }
-  std::string found = pipeline_cache_.read_note(kNote);
-  if (found.empty()) {
-    try {
-      found = fast_product_problem(*this);
-      if (found.empty()) found = kAgree;
-      pipeline_cache_.write_note(kNote, found);
-    } catch (const Error& error) {
-      if (error.kind() == ErrorKind::internal) throw;
-      // If the test has lost the device, this run cannot go on, and the note keeps later runs from
-      // testing. After any other error, no note is written, so the next run tests again.
-      if (failure_.happened()) pipeline_cache_.write_note(kNote, error.what());
-      failure_.check();
-    }
+  VariantChoice codes{"codes of 4 bits, few rows", "no halves", "no mixed products"};
+  if (device_.caps().mixed_products) {
+    codes = tried_choice(codes, "halves", mixed_product_problem);
+    if (codes.variant != "halves") device_.forget_mixed_products();
   }
-  if (found == kAgree) {
-    choice.variant = "matrix units";
-    choice.reason = "the self-test agrees";
-  } else {
-    device_.forget_matrix_units();
-    choice.reason = fmt::format("the self-test of the matrix units failed: {}", found);
-  }
-  caps_.variants.push_back(choice);
+  caps_.variants = {tiles, codes};
+}
+
+VariantChoice VulkanBackend::tried_choice(VariantChoice plain, const char* variant,
+                                          std::string (*test)(Backend&)) {
+  const std::string problem = problem_of_variant(*this, variant, test, pipeline_cache_, failure_);
+  if (problem.empty()) return {plain.kernels, variant, "the self-test agrees"};
+  plain.reason = fmt::format("the self-test of the {} failed: {}", variant, problem);
+  return plain;
 }
 
 std::vector<OpTime> VulkanBackend::last_step_times() {

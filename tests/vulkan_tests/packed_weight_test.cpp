@@ -41,8 +41,8 @@ class Reader {
               : static_cast<std::uint32_t>(byte(layout_.data, i / 2)) >> 4 * (i % 2) & 15;
     const std::size_t group = i / (form >> 9);
     if (bytes || (form & 7) == BX_Q4)
-      return std::fma(dense(layout_.scales, form >> 3 & 3, group), static_cast<float>(code),
-                      dense(layout_.tables, form >> 5 & 3, group));
+      return std::fma(dense(layout_.scales, form >> 3 & 3, 2 * group), static_cast<float>(code),
+                      dense(layout_.scales, form >> 3 & 3, 2 * group + 1));
     return table(code) * absmax(group);
   }
 
@@ -151,10 +151,14 @@ TEST(PackedWeight, EachFormatHasPartsOfTheExpectedSize) {
   desc.dtype = DType::bf16;
   EXPECT_EQ(sizes(desc), (Sizes{1152 * 2, 0, 0}));
   desc.format = WeightFormat::affine;
-  desc.dtype = DType::f16;
-  desc.bias_dtype = DType::f32;
+  desc.dtype = desc.bias_dtype = DType::f16;
   desc.group_size = 64;
-  EXPECT_EQ(sizes(desc), (Sizes{576, 18 * 2, 18 * 4}));
+  EXPECT_EQ(sizes(desc), (Sizes{576, 18 * 4, 0}));
+  desc.bias_dtype = DType::f32;  // the scales become float32 too
+  EXPECT_EQ(sizes(desc), (Sizes{576, 18 * 8, 0}));
+  desc.bias_dtype = DType::f16;
+  desc.factor = 0.5F;
+  EXPECT_EQ(sizes(desc), (Sizes{576, 18 * 8, 0}));
   desc.format = WeightFormat::codebook;
   EXPECT_EQ(sizes(desc), (Sizes{576, 18 * 4, 20 * 4}));
   desc.nested = true;
@@ -204,6 +208,7 @@ TEST(PackedWeight, RowsOfWhole16ByteUnitsAreMarkedAligned) {
   EXPECT_FALSE(aligned(WeightFormat::codebook, DType::f32, 48, 64));
   EXPECT_TRUE(aligned(WeightFormat::affine, DType::f32, 64, 32));
   EXPECT_TRUE(aligned(WeightFormat::affine, DType::f32, 64, 16));
+  EXPECT_FALSE(aligned(WeightFormat::affine, DType::f32, 64, 128));
   EXPECT_FALSE(aligned(WeightFormat::codebook, DType::f32, 64, 24));
 }
 

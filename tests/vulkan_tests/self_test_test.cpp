@@ -13,6 +13,17 @@ TEST(SelfTest, FindsNoProblemOnACorrectDevice) {
   EXPECT_EQ(vulkan::fast_product_problem(vulkan_backend()), "");
 }
 
+TEST(SelfTest, FindsNoProblemWithMixedProducts) {
+  vulkan::VulkanOptions options = test_options();
+  options.limit_caps = [](vulkan::DeviceCaps& caps) {
+    caps.type = vulkan::DeviceType::discrete;
+    caps.mixed_products = true;
+  };
+  const auto mixed = vulkan::open_vulkan_backend(options);
+  EXPECT_TRUE(vulkan::device_caps(*mixed).mixed_products) << "the backend tests itself";
+  EXPECT_EQ(vulkan::mixed_product_problem(*mixed), "");
+}
+
 /// A backend that returns wrong results in precision fast.
 class WrongWhenFast final : public Backend {
  public:
@@ -53,6 +64,7 @@ class WrongWhenFast final : public Backend {
 TEST(SelfTest, DetectsAWrongResult) {
   WrongWhenFast wrong(vulkan_backend());
   EXPECT_NE(vulkan::fast_product_problem(wrong).find("off by"), std::string::npos);
+  EXPECT_NE(vulkan::mixed_product_problem(wrong).find("off by"), std::string::npos);
 }
 
 }  // namespace

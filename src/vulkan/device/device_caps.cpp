@@ -155,6 +155,10 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
   caps.memory_model =
       v12.vulkanMemoryModel == VK_TRUE && v12.vulkanMemoryModelDeviceScope == VK_TRUE;
   caps.full_subgroups = sizes.computeFullSubgroups == VK_TRUE;
+  // All AMD devices with subgroups of 32 (RDNA) have v_fma_mix_f32. Earlier ones (GCN) have subgroups
+  // of 64, and most of them lack it.
+  constexpr std::uint32_t kAmd = 0x1002;
+  caps.mixed_products = caps.vendor_id == kAmd && caps.min_subgroup_size == 32;
   if (sizes.subgroupSizeControl == VK_FALSE) {
     caps.subgroup_size_control = false;
     caps.min_subgroup_size = caps.max_subgroup_size = caps.subgroup_size;

@@ -82,6 +82,9 @@ struct DeviceCaps {
   std::vector<MatrixShape> matrix_shapes;  ///< from VK_NV_cooperative_matrix
   bool shader_float16 = false;             ///< use of matrix units needs this and the next two
   bool storage_16bit = false;
+  /// Whether a float16 factor costs nothing in a product with float32: one instruction multiplies a
+  /// half of a register by a float32 and adds a float32. Vulkan cannot be asked for this.
+  bool mixed_products = false;
   bool memory_model = false;  ///< true only if the memory model includes device scope
 
   std::vector<MemoryHeap> heaps;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -32,6 +33,8 @@ constexpr std::int64_t kOuts = 144;
 /// rounding changes a product by about 2^-11. The errors are independent, so they add in
 /// quadrature.
 constexpr double kTolerance = 2e-3;
+/// The largest relative error of an exact product.
+constexpr double kExactTolerance = 1e-5;
 
 /// Generates pseudorandom numbers in [-1, 1). The numbers are the same in every run.
 class Numbers {
@@ -95,11 +98,13 @@ TestWeight random_weight(WeightFormat format, DType dtype, std::int64_t n_cols, 
   return weight;
 }
 
+/// The product of the weight and the first `n_valid` of `n_rows` rows.
 std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight>& weight,
-                            const std::vector<float>& x, Precision precision) {
+                            const std::vector<float>& x, std::int64_t n_rows, std::uint32_t n_valid,
+                            Precision precision) {
   auto graph = std::make_shared<Graph>();
   graph->set_label("self-test");
-  const Tensor input = graph->input(DType::f32, {kRows, weight->shape[2]});
+  const Tensor input = graph->input(DType::f32, {n_rows, weight->shape[2]});
   const Tensor y = linear(input, graph->weight(weight));
   graph->mark_output(y);
   const auto plan = schedule(graph, *backend.description());
@@ -114,13 +119,25 @@ std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight
                              .precision = precision,
                              .state_layout = std::make_shared<const StateLayout>()});
   StepBuffer step;
-  step.n_rows = kValidRows;
+  step.n_rows = n_valid;
   step.n_segments = 1;
-  step.segments[0].n_rows = kValidRows;
+  step.segments[0].n_rows = n_valid;
   backend.wait(backend.submit(executable, step));
-  std::vector<float> result(kValidRows * static_cast<std::size_t>(kOuts));
+  std::vector<float> result(n_valid * static_cast<std::size_t>(kOuts));
   backend.download(arena, place(y), std::as_writable_bytes(std::span(result)));
   return result;
+}
+
+/// The size of the difference, relative to the size of `expected` (L2). NaN if a number is NaN.
+double relative_error(const std::vector<float>& actual, const std::vector<float>& expected) {
+  double error = 0;
+  double norm = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double difference = static_cast<double>(actual[i]) - static_cast<double>(expected[i]);
+    error += difference * difference;
+    norm += static_cast<double>(expected[i]) * static_cast<double>(expected[i]);
+  }
+  return std::sqrt(error / norm);
 }
 
 /// Compares the fast product of this weight with the exact product. Returns a description of the
@@ -129,16 +146,9 @@ std::string problem_with(Backend& backend, const TestWeight& stored, Numbers& nu
   const auto weight = backend.pack(stored.desc, stored.parts());
   std::vector<float> x(static_cast<std::size_t>(kRows * stored.desc.cols));
   for (float& value : x) value = numbers.next();
-  const std::vector<float> exact = multiply(backend, weight, x, Precision::exact);
-  const std::vector<float> fast = multiply(backend, weight, x, Precision::fast);
-  double error = 0;
-  double norm = 0;
-  for (std::size_t i = 0; i < exact.size(); ++i) {
-    const double difference = static_cast<double>(fast[i]) - static_cast<double>(exact[i]);
-    error += difference * difference;
-    norm += static_cast<double>(exact[i]) * static_cast<double>(exact[i]);
-  }
-  const double relative = std::sqrt(error / norm);
+  const double relative =
+      relative_error(multiply(backend, weight, x, kRows, kValidRows, Precision::fast),
+                     multiply(backend, weight, x, kRows, kValidRows, Precision::exact));
   if (relative <= kTolerance) return "";  // the comparison is false for NaN
   return fmt::format(
       "products of matrix units are off by {:.2g} (relative L2) for {}, at most {:.2g} is expected",
@@ -164,6 +174,62 @@ std::string fast_product_problem(Backend& backend) {
     if (auto problem = problem_with(backend, weight, numbers); !problem.empty()) return problem;
   }
   return "";
+}
+
+std::string mixed_product_problem(Backend& backend) {
+  constexpr auto kCols = static_cast<std::size_t>(kCodeCols);
+  Numbers numbers;
+  const TestWeight stored = random_weight(WeightFormat::affine, DType::f16, kCodeCols, numbers);
+  const auto weight = backend.pack(stored.desc, stored.parts());
+  std::vector<float> values(static_cast<std::size_t>(kOuts) * kCols);
+  decode(stored.desc, stored.parts(), 0, values);
+  for (const std::uint32_t n_rows : {1U, 4U}) {
+    std::vector<float> x(n_rows * kCols);
+    for (float& value : x) value = numbers.next();
+    std::vector<float> expected;
+    for (std::size_t row = 0; row < n_rows; ++row)
+      for (std::size_t out = 0; out < static_cast<std::size_t>(kOuts); ++out) {
+        double sum = 0;
+        for (std::size_t c = 0; c < kCols; ++c)
+          sum += static_cast<double>(values[out * kCols + c]) *
+                 static_cast<double>(x[row * kCols + c]);
+        expected.push_back(static_cast<float>(sum));
+      }
+    for (const Precision precision : {Precision::exact, Precision::fast}) {
+      const double relative =
+          relative_error(multiply(backend, weight, x, n_rows, n_rows, precision), expected);
+      const double most = precision == Precision::exact ? kExactTolerance : kTolerance;
+      if (!(relative <= most))
+        return fmt::format(
+            "products with halves are off by {:.2g} (relative L2) for {} rows, at most {:.2g} is "
+            "expected",
+            relative, n_rows, most);
+    }
+  }
+  return "";
+}
+
+std::string problem_of_variant(Backend& backend, const char* variant, std::string (*test)(Backend&),
+                               const PipelineCache& notes, const Failure& failure) {
+  constexpr const char* kAgree = "agree";
+  std::string note(variant);
+  std::ranges::replace(note, ' ', '-');
+  std::string found = notes.read_note(note);
+  if (found.empty()) {
+    try {
+      found = test(backend);
+      if (found.empty()) found = kAgree;
+      notes.write_note(note, found);
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::internal) throw;
+      // If the test has lost the device, this run cannot go on, and the note keeps later runs from
+      // testing. After any other error, no note is written, so the next run tests again.
+      if (failure.happened()) notes.write_note(note, error.what());
+      failure.check();
+      found = error.what();
+    }
+  }
+  return found == kAgree ? "" : found;
 }
 
 }  // namespace bitaxon::vulkan

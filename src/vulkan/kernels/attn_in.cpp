@@ -14,6 +14,7 @@
 #include "shaders/params/attn_in_vec.h"
 #include "shaders/params/attn_turn.h"
 #include "vulkan/kernels/attn_pages.h"
+#include "vulkan/kernels/mat_vec.h"
 #include "vulkan/kernels/product.h"
 #include "vulkan/run/kernel.h"
 
@@ -62,14 +63,16 @@ Launch vec_launch(const LaunchContext& context, const AttnInPlan& plan) {
   const bool paged = plan.is_one_launch;
   Launch launch;
   launch.shader = Shader::attn_in_vec;
-  launch.specialization = {{BX_ATTN_IN_VEC_GROUP_SIZE, group},
-                           {BX_ATTN_IN_VEC_NORM_FORM, context.form(norm)},
-                           {BX_ATTN_IN_VEC_Q_FORM, context.form(q_proj)},
-                           {BX_ATTN_IN_VEC_K_FORM, context.form(k_proj)},
-                           {BX_ATTN_IN_VEC_V_FORM, context.form(v_proj)},
-                           {BX_ATTN_IN_VEC_HALF, plan.half ? 1U : 0U},
-                           {BX_ATTN_IN_VEC_OUTS, kOutsPerSubgroup},
-                           {BX_ATTN_IN_VEC_PAGED, paged ? 1U : 0U}};
+  launch.specialization = {
+      {BX_ATTN_IN_VEC_GROUP_SIZE, group},
+      {BX_ATTN_IN_VEC_NORM_FORM, context.form(norm)},
+      {BX_ATTN_IN_VEC_Q_FORM, context.form(q_proj)},
+      {BX_ATTN_IN_VEC_K_FORM, context.form(k_proj)},
+      {BX_ATTN_IN_VEC_V_FORM, context.form(v_proj)},
+      {BX_ATTN_IN_VEC_HALF, plan.half ? 1U : 0U},
+      {BX_ATTN_IN_VEC_OUTS, kOutsPerSubgroup},
+      {BX_ATTN_IN_VEC_PAGED, paged ? 1U : 0U},
+      {BX_ATTN_IN_VEC_CODES, codes_of_products(context.caps, context.precision)}};
   launch.set_push(AttnInVecPush{.norm = context.address(norm),
                                 .q = context.address(q_proj),
                                 .k = context.address(k_proj),

@@ -3,6 +3,7 @@
 
 #include "shaders/params/moe_combine.h"
 #include "shaders/params/moe_down_tile.h"
+#include "vulkan/kernels/mat_vec.h"
 #include "vulkan/kernels/moe_group.h"
 #include "vulkan/run/kernel.h"
 
@@ -48,7 +49,8 @@ Launch vec_launch(const LaunchContext& context, const MoeDownPlan& plan) {
   launch.specialization = {{BX_MOE_DOWN_GROUP_SIZE, group},
                            {BX_MOE_DOWN_FORM, context.form(down)},
                            {BX_MOE_DOWN_SHARED_FORM, context.form(shared_down)},
-                           {BX_MOE_DOWN_OUTS, kOutsPerSubgroup}};
+                           {BX_MOE_DOWN_OUTS, kOutsPerSubgroup},
+                           {BX_MOE_DOWN_CODES, codes_of_products(context.caps, context.precision)}};
   launch.set_push(push_of(context, plan));
   launch.bindings = {context.bind(act, Access::read), context.bind(experts, Access::read),
                      context.bind(gates, Access::read), context.bind(residual, Access::read),

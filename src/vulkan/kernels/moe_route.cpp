@@ -9,6 +9,7 @@
 
 #include "bitaxon/error.h"
 #include "shaders/params/moe_route.h"
+#include "vulkan/kernels/mat_vec.h"
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
@@ -37,7 +38,9 @@ std::vector<Launch> launch(const LaunchContext& context) {
                            {BX_MOE_ROUTE_FORM, context.form(gate)},
                            {BX_MOE_ROUTE_NORM_FORM, context.form(norm)},
                            {BX_MOE_ROUTE_SHARED_FORM, context.form(shared_gate)},
-                           {BX_MOE_ROUTE_RENORMALIZES, params.renormalize}};
+                           {BX_MOE_ROUTE_RENORMALIZES, params.renormalize},
+                           // The choice of experts must not depend on the precision.
+                           {BX_MOE_ROUTE_CODES, codes_of_products(context.caps, Precision::exact)}};
   launch.set_push(MoeRoutePush{.norm = context.address(norm),
                                .gate = context.address(gate),
                                .shared_gate = context.address(shared_gate),

@@ -2,6 +2,7 @@
 #include "ops/moe_swiglu.h"
 
 #include "shaders/params/moe_swiglu_tile.h"
+#include "vulkan/kernels/mat_vec.h"
 #include "vulkan/kernels/moe_group.h"
 #include "vulkan/run/kernel.h"
 
@@ -42,12 +43,14 @@ Launch vec_launch(const LaunchContext& context, const MoeSwigluPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
   Launch launch;
   launch.shader = Shader::moe_swiglu;
-  launch.specialization = {{BX_MOE_SWIGLU_GROUP_SIZE, group},
-                           {BX_MOE_SWIGLU_GATE_FORM, context.form(gate)},
-                           {BX_MOE_SWIGLU_UP_FORM, context.form(up)},
-                           {BX_MOE_SWIGLU_SHARED_GATE_FORM, context.form(shared_gate)},
-                           {BX_MOE_SWIGLU_SHARED_UP_FORM, context.form(shared_up)},
-                           {BX_MOE_SWIGLU_OUTS, kOutsPerSubgroup}};
+  launch.specialization = {
+      {BX_MOE_SWIGLU_GROUP_SIZE, group},
+      {BX_MOE_SWIGLU_GATE_FORM, context.form(gate)},
+      {BX_MOE_SWIGLU_UP_FORM, context.form(up)},
+      {BX_MOE_SWIGLU_SHARED_GATE_FORM, context.form(shared_gate)},
+      {BX_MOE_SWIGLU_SHARED_UP_FORM, context.form(shared_up)},
+      {BX_MOE_SWIGLU_OUTS, kOutsPerSubgroup},
+      {BX_MOE_SWIGLU_CODES, codes_of_products(context.caps, context.precision)}};
   launch.set_push(push_of(context, plan));
   launch.bindings = {context.bind(x, Access::read), context.bind(experts, Access::read),
                      context.bind(y, Access::write)};

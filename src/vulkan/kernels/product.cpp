@@ -9,6 +9,7 @@
 #include "shaders/params/product_tile.h"
 #include "shaders/params/product_vec.h"
 #include "shaders/params/rms_norm.h"
+#include "vulkan/kernels/mat_vec.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -24,6 +25,13 @@ std::uint32_t outs_per_subgroup(std::uint32_t rows) { return rows > 8 ? 2 : 4; }
 
 RowSpace space_of(ProductRows rows) {
   return rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::outputs;
+}
+
+/// If the number of outputs is not a multiple of 16, the product is small and always exact. One
+/// such product is x_proj with 2 N + 1 outputs. One of its outputs gives the time step, which must
+/// be float32-exact in both precisions.
+Precision precision_of(const LaunchContext& context, const ProductArgs& args) {
+  return args.n_out % 16 == 0 ? context.precision : Precision::exact;
 }
 
 std::int64_t width_of(const ProductArgs& args) {
@@ -62,16 +70,18 @@ Launch vec_launch(const LaunchContext& context, const ProductArgs& args,
                   const ProductChoice& choice, Range rows, Range outs) {
   Launch launch = launch_over(context, args, choice, rows, outs);
   launch.shader = Shader::product_vec;
-  launch.specialization = {{BX_PRODUCT_VEC_GROUP_SIZE, group_size(context.caps)},
-                           {BX_PRODUCT_VEC_FORM, args.weight.form},
-                           {BX_PRODUCT_VEC_NORM_FORM, args.norm.form},
-                           {BX_PRODUCT_VEC_OTHER, other_of(args).use},
-                           {BX_PRODUCT_VEC_SOURCE, static_cast<std::uint32_t>(args.rows)},
-                           {BX_PRODUCT_VEC_OUTS, outs_per_subgroup(choice.rows)},
-                           {BX_PRODUCT_VEC_ROWS, choice.rows},
-                           {BX_PRODUCT_VEC_HAS_BIAS, is_present(args.bias)},
-                           {BX_PRODUCT_VEC_UP_FORM, args.up.form},
-                           {BX_PRODUCT_VEC_X_QUADS, width_of(args) % 4 == 0 ? 1U : 0U}};
+  launch.specialization = {
+      {BX_PRODUCT_VEC_GROUP_SIZE, group_size(context.caps)},
+      {BX_PRODUCT_VEC_FORM, args.weight.form},
+      {BX_PRODUCT_VEC_NORM_FORM, args.norm.form},
+      {BX_PRODUCT_VEC_OTHER, other_of(args).use},
+      {BX_PRODUCT_VEC_SOURCE, static_cast<std::uint32_t>(args.rows)},
+      {BX_PRODUCT_VEC_OUTS, outs_per_subgroup(choice.rows)},
+      {BX_PRODUCT_VEC_ROWS, choice.rows},
+      {BX_PRODUCT_VEC_HAS_BIAS, is_present(args.bias)},
+      {BX_PRODUCT_VEC_UP_FORM, args.up.form},
+      {BX_PRODUCT_VEC_X_QUADS, width_of(args) % 4 == 0 ? 1U : 0U},
+      {BX_PRODUCT_VEC_CODES, codes_of_products(context.caps, precision_of(context, args))}};
   launch.set_push(ProductVecPush{.weight = args.weight.address,
                                  .up = args.up.address,
                                  .norm = args.norm.address,
@@ -159,11 +169,8 @@ Launch rms_norm_launch(const LaunchContext& context, const ProductArgs& args, co
 /// Adds the launches of one product. The device may need several for a large result.
 void add_pieces(const LaunchContext& context, const ProductArgs& args,
                 std::vector<Launch>& launches) {
-  // If the number of outputs is not a multiple of 16, the product is small and always exact. One
-  // such product is x_proj with 2 N + 1 outputs. One of its outputs gives the time step, which must
-  // be float32-exact in both precisions.
-  const Precision precision = args.n_out % 16 == 0 ? context.precision : Precision::exact;
-  const ProductChoice choice = choose_product(context.caps, args.n_rows, precision);
+  const ProductChoice choice =
+      choose_product(context.caps, args.n_rows, precision_of(context, args));
   const bool is_vec = choice.kernel == ProductChoice::Kernel::vec;
   BX_ASSERT(is_vec || (args.norm.form == BX_FORM_ABSENT && args.up.form == BX_FORM_ABSENT),
             "the other kernels do not fuse the norm or a second weight");

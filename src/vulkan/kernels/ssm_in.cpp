@@ -5,6 +5,7 @@
 #include <array>
 
 #include "shaders/params/ssm_in.h"
+#include "vulkan/kernels/mat_vec.h"
 #include "vulkan/kernels/product.h"
 #include "vulkan/kernels/ssm_launches.h"
 #include "vulkan/run/kernel.h"
@@ -47,13 +48,15 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan) {
   const auto strides = context.strides(tail);
   Launch launch;
   launch.shader = Shader::ssm_in_vec;
-  launch.specialization = {{BX_SSM_IN_VEC_GROUP_SIZE, group},
-                           {BX_SSM_IN_VEC_FORM, context.form(in_proj)},
-                           {BX_SSM_IN_VEC_NORM_FORM, context.form(norm)},
-                           {BX_SSM_IN_VEC_CONV_FORM, context.form(conv_weight)},
-                           {BX_SSM_IN_VEC_OUTS, kOutsPerSubgroup},
-                           {BX_SSM_IN_VEC_HAS_BIAS, context.has(in_bias) ? 1U : 0U},
-                           {BX_SSM_IN_VEC_HAS_CONV_BIAS, context.has(conv_bias) ? 1U : 0U}};
+  launch.specialization = {
+      {BX_SSM_IN_VEC_GROUP_SIZE, group},
+      {BX_SSM_IN_VEC_FORM, context.form(in_proj)},
+      {BX_SSM_IN_VEC_NORM_FORM, context.form(norm)},
+      {BX_SSM_IN_VEC_CONV_FORM, context.form(conv_weight)},
+      {BX_SSM_IN_VEC_OUTS, kOutsPerSubgroup},
+      {BX_SSM_IN_VEC_HAS_BIAS, context.has(in_bias) ? 1U : 0U},
+      {BX_SSM_IN_VEC_HAS_CONV_BIAS, context.has(conv_bias) ? 1U : 0U},
+      {BX_SSM_IN_VEC_CODES, codes_of_products(context.caps, context.precision)}};
   launch.set_push(SsmInVecPush{.in_proj = context.address(in_proj),
                                .in_bias = context.address(in_bias),
                                .norm = context.address(norm),

@@ -60,6 +60,12 @@ std::int64_t group_size_of(const WeightDesc& desc) {
                           printable(desc.name), kMaxGroupSize, desc.group_size));
 }
 
+/// The type of the scales and the biases of a packed affine weight. If they are stored in different
+/// types, or if a factor changes them, both become float32.
+DType pair_dtype_of(const WeightDesc& desc) {
+  return desc.dtype == desc.bias_dtype && desc.factor == 1 ? desc.dtype : DType::f32;
+}
+
 /// The size of a code.
 int bits_of(const WeightDesc& desc) { return desc.format == WeightFormat::affine ? desc.bits : 4; }
 
@@ -77,14 +83,14 @@ std::uint32_t form_of(const WeightDesc& desc) {
   const std::int64_t elements_per_quad =
       coded ? 128 / bits_of(desc) : static_cast<std::int64_t>(16 / size_of(desc.dtype));
   const bool aligned =
-      desc.cols % elements_per_quad == 0 && (!coded || group_size_of(desc) % 16 == 0);
+      desc.cols % elements_per_quad == 0 && (!coded || group_size_of(desc) % 16 == 0) &&
+      (desc.format != WeightFormat::affine || desc.cols % group_size_of(desc) == 0);
   std::uint32_t form = aligned ? 1U << 8 : 0U;
   switch (desc.format) {
     case WeightFormat::dense:
       return form | dtype_bits(desc.dtype);
     case WeightFormat::affine:
-      form |= (desc.bits == 8 ? BX_Q8 : BX_Q4) | dtype_bits(desc.dtype) << 3 |
-              dtype_bits(desc.bias_dtype) << 5;
+      form |= (desc.bits == 8 ? BX_Q8 : BX_Q4) | dtype_bits(pair_dtype_of(desc)) << 3;
       break;
     case WeightFormat::mxfp8:
     case WeightFormat::int8:
@@ -119,12 +125,23 @@ void swap_nibbles(std::span<const std::byte> from, std::span<std::byte> to) {
   for (std::size_t i = 0; i < from.size(); ++i) to[i] = from[i] << 4 | from[i] >> 4;
 }
 
-/// Multiplies floats. Shaders know no factor, so scales and biases contain it. The product rounds, so
-/// a value may differ in its last bit.
-void multiply(std::span<const std::byte> from, float factor, std::span<std::byte> to) {
-  const auto n = static_cast<std::int64_t>(from.size() / sizeof(float));
-  for (std::int64_t i = 0; i < n; ++i)
-    store_element(load_element<float>(from.data(), i) * factor, to.data(), i);
+/// Writes the scales and the biases of an affine weight: each scale is followed by the bias of its
+/// group. Shaders know no factor, so the pairs contain it. That product rounds, so a value may
+/// differ in its last bit.
+void write_pairs(const WeightDesc& desc, const WeightParts& parts, const PackedPart& part,
+                 std::size_t offset, std::span<std::byte> to) {
+  const DType dtype = pair_dtype_of(desc);
+  const std::size_t float_bytes = size_of(dtype);
+  const std::size_t begin = std::max(part.offset_bytes, offset);
+  const std::size_t end = std::min(part.offset_bytes + part.size_bytes, offset + to.size());
+  for (std::size_t at = begin; at < end; at += 2 * float_bytes) {
+    const auto group = static_cast<std::int64_t>((at - part.offset_bytes) / (2 * float_bytes));
+    const float scale = load_float(desc.dtype, parts.scales.data(), group) * desc.factor;
+    const float bias = load_float(desc.bias_dtype, parts.biases.data(), group) * desc.factor;
+    std::byte* pair = to.data() + (at - offset);
+    store_float(dtype, scale, pair, 0);
+    store_float(dtype, bias, pair, 1);
+  }
 }
 
 /// The float for each 8-bit code of a scale.
@@ -175,8 +192,8 @@ PackedLayout packed_layout(const WeightDesc& desc) {
     case WeightFormat::affine:
       BX_ASSERT(desc.bits == 4 || desc.bits == 8, "other codes are loaded as codes of 8 bits");
       layout.data = place(divide_up(desc.elements() * desc.bits, 8));
-      layout.scales = place(groups_of(desc) * static_cast<std::int64_t>(size_of(desc.dtype)));
-      layout.tables = place(groups_of(desc) * static_cast<std::int64_t>(size_of(desc.bias_dtype)));
+      layout.scales =
+          place(2 * groups_of(desc) * static_cast<std::int64_t>(size_of(pair_dtype_of(desc))));
       break;
     case WeightFormat::mxfp8:
     case WeightFormat::int8:
@@ -205,26 +222,18 @@ void write_packed(const WeightDesc& desc, const WeightParts& parts, const Packed
     std::memcpy(to.data(), values.data(), end - offset);
     return;
   }
-  const auto scale = [&](std::span<const std::byte> from, std::span<std::byte> scaled) {
-    multiply(from, desc.factor, scaled);
-  };
-  if (desc.format == WeightFormat::codebook) {
-    if (has_stored_table(desc))
-      write_part(layout.data, parts.data, offset, to, swap_nibbles);
-    else
-      write_part(layout.data, parts.data, offset, to, copy_bytes);
+  const bool swaps = desc.format == WeightFormat::codebook && has_stored_table(desc);
+  if (swaps)
+    write_part(layout.data, parts.data, offset, to, swap_nibbles);
+  else
+    write_part(layout.data, parts.data, offset, to, copy_bytes);
+  if (desc.format == WeightFormat::affine) {
+    write_pairs(desc, parts, layout.scales, offset, to);
+  } else if (desc.format == WeightFormat::codebook) {
+    write_part(layout.scales, parts.scales, offset, to, copy_bytes);
     const auto tables = tables_of(desc, parts, layout.tables.size_bytes);
     write_part(layout.tables, tables, offset, to, copy_bytes);
-  } else if (desc.factor != 1) {
-    write_part(layout.data, parts.data, offset, to, copy_bytes);
-    write_part(layout.tables, parts.biases, offset, to, scale);
-    write_part(layout.scales, parts.scales, offset, to, scale);
-    return;
-  } else {
-    write_part(layout.data, parts.data, offset, to, copy_bytes);
-    write_part(layout.tables, parts.biases, offset, to, copy_bytes);
   }
-  write_part(layout.scales, parts.scales, offset, to, copy_bytes);
 }
 
 std::shared_ptr<const Weight> make_weight(const WeightDesc& desc,
@@ -240,7 +249,7 @@ std::shared_ptr<const Weight> make_weight(const WeightDesc& desc,
     packed->address = {.data = {static_cast<std::uint32_t>(memory->address()),
                                 static_cast<std::uint32_t>(memory->address() >> 32)},
                        .scales = units(layout.scales),
-                       .biases = units(layout.tables)};
+                       .tables = units(layout.tables)};
   packed->memory = std::move(memory);
   auto weight = std::make_shared<Weight>();
   weight->name = desc.name;

@@ -26,7 +26,8 @@ struct PackedPart {
 
 /// The layout of a packed weight. Vectors (one matrix of one row) become float32. All other weights
 /// keep their bytes, with two exceptions. The two codes in each byte of an nf4 or fp4 weight are
-/// swapped, so that the first code is in the low half. A factor is multiplied with scales and biases.
+/// swapped, so that the first code is in the low half. The scale of an affine group is followed by
+/// its bias, so that a shader reads both at once; both contain the factor of the weight.
 struct PackedLayout {
   std::uint32_t form = 0;  ///< see shaders/params/types.h
   PackedPart data, scales, tables;

@@ -1,0 +1,42 @@
+// Argument rows with a norm, for lib/mat_vec.glsl:
+//   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
+// The product runs on norm[c] * v[c]. The rest of the norm is a factor of the whole row. The
+// squares for it are summed while the product reads the row: a subgroup reads each column once. So
+// nothing has to be read or waited for before the product.
+//
+// The including shader defines
+//   NORM_ROWS  constant: the number of argument rows
+// and has kHasNorm and p.norm.
+#ifndef BX_NORM_X_GLSL
+#define BX_NORM_X_GLSL
+
+#include "lib/lanes_sum.glsl"
+#include "lib/weight.glsl"
+
+float norm_squares[NORM_ROWS];
+bool norm_sums_squares = true;  // false while the same rows are multiplied once more
+
+void clear_norm() {
+  for (uint r = 0; r < NORM_ROWS; ++r) norm_squares[r] = 0.0;
+}
+
+// `v` is element c of argument row r; or elements 4i..4i+3.
+float norm_x(const uint r, const uint c, const float v) {
+  if (!kHasNorm) return v;
+  if (norm_sums_squares) norm_squares[r] = v * v + norm_squares[r];
+  return v * Floats(p.norm.data).at[c];
+}
+vec4 norm_x4(const uint r, const uint i, const vec4 v) {
+  if (!kHasNorm) return v;
+  if (norm_sums_squares)
+    for (uint e = 0; e < 4; ++e) norm_squares[r] = v[e] * v[e] + norm_squares[r];
+  return v * FloatQuads(p.norm.data).at[i];
+}
+
+// The factor of row r. All lanes of the subgroup must call this function together.
+float norm_factor(const uint r, const uint n_cols, const float eps) {
+  if (!kHasNorm) return 1.0;
+  return 1.0 / sqrt(lanes_sum(norm_squares[r], 1, gl_SubgroupSize) / float(n_cols) + eps);
+}
+
+#endif
