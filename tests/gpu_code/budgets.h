@@ -1,0 +1,46 @@
+// The table of budgets: bounds on the figures of kernels.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gpu_code/report.h"
+
+namespace bitaxon::gpu_code {
+
+/// One line of the table. "*" matches everything, also at the end of a name: "moe_*".
+struct Budget {
+  std::string figure, kernel, format;
+  std::string rows;                           ///< a number, or "*"
+  std::vector<std::optional<double>> bounds;  ///< one for each family; empty ("-"): no bound
+  int line = 0;
+};
+
+struct Budgets {
+  std::string name;                   ///< of the file, for messages
+  std::string driver;                 ///< the driver that the bounds are for: "Mesa 22.3"
+  std::vector<std::string> families;  ///< the columns of the table
+  std::vector<Budget> lines;
+
+  /// The bound of a figure: that of the last line that matches. Empty if there is no bound.
+  std::optional<double> bound(const std::string& figure, const KernelFacts& facts,
+                              const std::string& family) const;
+  /// Whether a figure of the kernel that needs the machine code is bounded.
+  bool has_counts(const KernelFacts& facts) const;
+};
+
+/// Reads a table. Throws Error(format) that names the line.
+Budgets parse_budgets(const std::string& text, const std::string& name);
+Budgets read_budgets(const std::filesystem::path& path);
+
+/// A line for each figure that exceeds its bound, and for each bound of the family that no pipeline
+/// has. Empty if all is well. Throws Error(unsupported) for a driver that the bounds are not for.
+std::vector<std::string> exceeded(const Budgets& budgets, const FamilyCode& family,
+                                  const std::vector<ReportRow>& rows);
+
+/// Today's figures of several families as lines of a table.
+std::string as_budgets(const std::vector<FamilyCode>& families);
+
+}  // namespace bitaxon::gpu_code

@@ -1,0 +1,204 @@
+// Tests of the table of budgets and of the cost model.
+#include "gpu_code/budgets.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "gpu_code/cost_model.h"
+#include "gpu_code/null_gpu.h"
+#include "support/errors.h"
+#include "support/source_tree.h"
+
+namespace bitaxon::gpu_code {
+namespace {
+
+using test::expect_error;
+
+constexpr const char* kTable = R"(# a comment
+driver Mesa 22.3
+figure  kernel      format  rows  one  two
+spilled *           *       *     0    0
+waves   *           *       *     8    4
+waves   attention_* *       *     -    3   # the last line counts
+loop    product_vec q4_g64  1     5    5.5
+)";
+
+ReportRow row_of(const std::string& kernel, const std::string& format, Figures figures) {
+  ReportRow row;
+  row.facts.kernel = kernel;
+  row.facts.format = format;
+  row.figures = std::move(figures);
+  return row;
+}
+
+FamilyCode family_of(const std::string& name) {
+  FamilyCode family;
+  family.family = name;
+  family.driver = "Mesa 22.3.6";
+  return family;
+}
+
+TEST(Budgets, TheLastLineThatMatchesCounts) {
+  const Budgets budgets = parse_budgets(kTable, "table");
+  EXPECT_EQ(budgets.driver, "Mesa 22.3");
+  KernelFacts facts;
+  facts.kernel = "attention_split";
+  EXPECT_EQ(budgets.bound("waves", facts, "one"), std::nullopt);
+  EXPECT_EQ(budgets.bound("waves", facts, "two"), 3);
+  facts.kernel = "attn_in_vec";
+  EXPECT_EQ(budgets.bound("waves", facts, "one"), 8);
+  EXPECT_EQ(budgets.bound("loop", facts, "one"), std::nullopt);
+  facts.kernel = "product_vec";
+  facts.format = "q4_g64";
+  EXPECT_EQ(budgets.bound("loop", facts, "two"), 5.5);
+  EXPECT_TRUE(budgets.has_counts(facts));
+  facts.rows = 2;
+  EXPECT_EQ(budgets.bound("loop", facts, "two"), std::nullopt);
+  EXPECT_FALSE(budgets.has_counts(facts));
+}
+
+TEST(Budgets, ALineNamesKernelDeviceFigureAndBound) {
+  const Budgets budgets = parse_budgets(kTable, "table");
+  std::vector<ReportRow> rows = {
+      row_of("product_vec", "q4_g64", {{"spilled", 0}, {"waves", 8}, {"loop", 5}}),
+      row_of("attention_split", "-", {{"spilled", 0}, {"waves", 1}})};
+  EXPECT_EQ(exceeded(budgets, family_of("one"), rows), std::vector<std::string>{});
+  rows[0].figures = {{"spilled", 3}, {"waves", 7}, {"loop", 5.125}};
+  EXPECT_EQ(exceeded(budgets, family_of("one"), rows),
+            (std::vector<std::string>{
+                "product_vec q4_g64, 1 row, one: loop is 5.125, expected at most 5",
+                "product_vec q4_g64, 1 row, one: spilled is 3, expected at most 0",
+                "product_vec q4_g64, 1 row, one: waves is 7, expected at least 8"}));
+}
+
+TEST(Budgets, ABoundWithoutAPipelineIsReported) {
+  const Budgets budgets = parse_budgets(kTable, "table");
+  const std::vector<ReportRow> rows = {row_of("add", "-", {{"spilled", 0}, {"waves", 8}})};
+  EXPECT_EQ(exceeded(budgets, family_of("one"), rows),
+            (std::vector<std::string>{
+                "table:7: loop of product_vec q4_g64: expected a pipeline on one, found none"}));
+}
+
+TEST(Budgets, RefuseAnotherDriverAndAnotherFamily) {
+  const Budgets budgets = parse_budgets(kTable, "table");
+  FamilyCode other = family_of("one");
+  other.driver = "Mesa 25.0.7";
+  expect_error([&] { exceeded(budgets, other, {}); }, ErrorKind::unsupported,
+               {"table", "expected the driver Mesa 22.3", "Mesa 25.0.7"});
+  expect_error([&] { exceeded(budgets, family_of("three"), {}); }, ErrorKind::invalid_argument,
+               {"expected one of the families one, two", "three"});
+}
+
+TEST(Budgets, AMistakeIsNamedWithItsLine) {
+  const std::string head = "figure kernel format rows one\n";
+  expect_error([&] { parse_budgets(head + "waves * * *\n", "t"); }, ErrorKind::format,
+               {"t:2:", "expected figure, kernel, format, rows and 1 bounds"});
+  expect_error([&] { parse_budgets(head + "speed * * * 1\n", "t"); }, ErrorKind::format,
+               {"t:2:", "figure: expected one of", "speed"});
+  expect_error([&] { parse_budgets(head + "waves * * * many\n", "t"); }, ErrorKind::format,
+               {"t:2:", "one: expected a number or -", "many"});
+  expect_error([&] { parse_budgets("waves * * * 1\n", "t"); }, ErrorKind::format,
+               {"t:1:", "before the first bounds"});
+  expect_error([&] { parse_budgets("", "t"); }, ErrorKind::format, {"expected bounds"});
+}
+
+TEST(Budgets, OfTheRepositoryAreForTheCheckedFamilies) {
+  const Budgets budgets = read_budgets(test::source_tree() / "tests/gpu_code/budgets.txt");
+  EXPECT_EQ(budgets.families, checked_families());
+  EXPECT_FALSE(budgets.driver.empty());
+  KernelFacts any;
+  any.kernel = "add";
+  for (const std::string& family : budgets.families) {
+    EXPECT_EQ(budgets.bound("spilled", any, family), 0);
+    EXPECT_EQ(budgets.bound("scratch", any, family), 0);
+  }
+}
+
+constexpr const char* kDevice = R"({"name": "A", "vendor": "V", "code": "navi21", "subgroup": 64,
+  "units": 10, "lanes_per_clock": 64, "local_per_clock": 32, "clock_ghz": 1, "bandwidth_gb_s": 100,
+  "matrix_tflops": 0, "launch_us": 5, "issue_share": 0.5, "bandwidth_share": 0.8,
+  "measured": [{"step": "decode", "ms": 2.5, "source": "a page"}],
+  "sources": {"units": "", "lanes_per_clock": "", "local_per_clock": "", "clock_ghz": "",
+  "bandwidth_gb_s": "", "matrix_tflops": "", "launch_us": "", "issue_share": "",
+  "bandwidth_share": ""}})";
+
+TEST(DeviceDescription, AMistakeIsNamed) {
+  const auto with = [](const std::string& from, const std::string& to) {
+    std::string text = kDevice;
+    text.replace(text.find(from), from.size(), to);
+    return text;
+  };
+  EXPECT_EQ(parse_device(kDevice, "d").measured.size(), 1u);
+  expect_error([&] { parse_device(with("\"units\": 10", "\"units\": \"ten\""), "d"); },
+               ErrorKind::format, {"d: units: expected a number of at least 1", "ten"});
+  expect_error([&] { parse_device(with("\"clock_ghz\": 1,", ""), "d"); }, ErrorKind::format,
+               {"d: clock_ghz: expected a value, it is missing"});
+  expect_error([&] { parse_device(with("\"units\": \"\"", "\"other\": \"\""), "d"); },
+               ErrorKind::format, {"d: sources: expected the source of units"});
+}
+
+TEST(DeviceDescription, TheRepositoryDescribesCardsOfThreeVendors) {
+  std::set<std::string> vendors;
+  int n_devices = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(test::source_tree() / "bench/devices")) {
+    const DeviceDescription device = read_device(entry.path());
+    vendors.insert(device.vendor);
+    ++n_devices;
+    EXPECT_TRUE(std::ranges::count(checked_families(), device.code) == 1) << entry.path();
+  }
+  EXPECT_GE(n_devices, 8);
+  EXPECT_EQ(vendors.size(), 3u);
+}
+
+/// A launch of product_tile whose node has this cost.
+StepLaunch tile_launch(const Cost& cost) {
+  StepLaunch launch;
+  launch.listed.launch.shader = vulkan::Shader::product_tile;
+  launch.listed.launch.specialization = {{4, 64}};
+  launch.listed.label = "layer_0 linear";
+  launch.cost = cost;
+  return launch;
+}
+
+PipelineCode tile_code() {
+  PipelineCode code;
+  code.subgroup_size = 64;
+  Loop loop;
+  loop.own = loop.whole = {.all = 2048, .vector = 2048, .address_bytes = 8};
+  code.code.loops = {loop};
+  return code;
+}
+
+TEST(CostModel, TheSlowestRateAndTheLaunchMakeTheTime) {
+  DeviceDescription device = parse_device(kDevice, "d");
+  // 1e6 products at half a product per instruction, on 10 units of 64 lanes at 1 GHz and a share of
+  // one half: 6.25 us. 8e5 bytes at 80 GB/s: 10 us.
+  const Prediction memory = predict(
+      device, "prefill", 64, {tile_launch({.bytes = 800'000, .flops = 2'000'000})}, {tile_code()});
+  ASSERT_EQ(memory.kernels.size(), 1u);
+  EXPECT_EQ(memory.kernels[0].label, "linear: product_tile f32_any");
+  EXPECT_NEAR(memory.kernels[0].vector_us, 6.25, 1e-9);
+  EXPECT_NEAR(memory.kernels[0].memory_us, 10, 1e-9);
+  EXPECT_NEAR(memory.us(), 15, 1e-9);
+  EXPECT_EQ(memory.kernels[0].binds, "memory");
+  // With matrix units of 1 TFLOPS at a share of one half, 2e7 operations take 40 us.
+  device.matrix_tflops = 1;
+  const Prediction matrix = predict(
+      device, "prefill", 64, {tile_launch({.bytes = 8, .flops = 20'000'000})}, {tile_code()});
+  EXPECT_NEAR(matrix.us(), 45, 1e-4);
+  EXPECT_EQ(matrix.kernels[0].binds, "matrix");
+}
+
+TEST(CostModel, MeasurementsStandBesideThePrediction) {
+  const DeviceDescription device = parse_device(kDevice, "d");
+  const std::vector<Prediction> predictions = {
+      predict(device, "decode", 1, {tile_launch({.bytes = 800'000, .flops = 2})}, {tile_code()})};
+  EXPECT_NE(prediction_text(device, predictions).find("measured: 2.50 ms"), std::string::npos);
+  EXPECT_EQ(prediction_json(device, predictions).at("steps").at(0).at("measured").size(), 1u);
+}
+
+}  // namespace
+}  // namespace bitaxon::gpu_code

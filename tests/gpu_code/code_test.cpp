@@ -1,0 +1,170 @@
+// Tests of the analysis of machine code, and of the figures that follow from it.
+#include <gtest/gtest.h>
+
+#include "gpu_code/figures.h"
+#include "params/product_vec.h"
+
+namespace bitaxon::gpu_code {
+namespace {
+
+constexpr const char* kTwoLoops = R"(
+BB0:
+	s_load_dwordx4 s[0:3], s[2:3], 0x0                          ; f4080001 fa000000
+	v_mov_b32_e32 v0, 0                                         ; 7e000280
+BB1:
+	s_cmp_ge_u32 s4, s5                                         ; bf090504
+	s_cbranch_scc1 BB5                                          ; bf850010
+BB2:
+	global_load_dwordx4 v[4:7], v[2:3], off                     ; dc388000 047d0002
+	global_load_ushort v8, v[2:3], off offset:16                ; dc288010 087d0002
+BB3:
+	buffer_load_dwordx4 v[10:13], v9, s[0:3], 0 offen           ; e0381000 80000a09
+	v_fmac_f32_e32 v0, v10, v4                                  ; 5600090a
+	v_pk_fma_f16 v1, v10, v4, v1                                ; cc0e4001
+	v_dual_fmac_f32 v0, v11, v5 :: v_dual_mul_f32 v14, v12, v6  ; c8060b05 000e0d06
+	ds_read_b32 v15, v14                                        ; d8d80000 0f00000e
+	s_cbranch_scc0 BB3                                          ; bf84fff8
+BB4:
+	v_add_u32_e32 v2, 32, v2                                    ; 680404a0
+	s_branch BB1                                                ; bf82fff0
+BB5:
+	s_waitcnt vmcnt(0)                                          ; bf8c3f70
+	global_store_dword v[2:3], v0, off                          ; dc708000 007d0002
+	s_endpgm                                                    ; bf810000
+)";
+
+TEST(MachineCode, CountsInstructionsByKind) {
+  const MachineCode code = analyse_amd(kTwoLoops);
+  EXPECT_EQ(code.outside.all, 5);
+  EXPECT_EQ(code.outside.vector, 1);
+  EXPECT_EQ(code.outside.memory, 1);
+  EXPECT_EQ(code.outside.waits, 3);  // a scalar load, a wait, the end
+  ASSERT_EQ(code.loops.size(), 2u);
+  const Instructions& inner = code.loops[1].own;
+  EXPECT_EQ(inner.vector, 3);
+  EXPECT_EQ(inner.products, 5);
+  EXPECT_EQ(inner.local, 1);
+  EXPECT_EQ(inner.memory, 1);
+  EXPECT_EQ(inner.scalar, 1);
+  EXPECT_EQ(inner.buffer_bytes, 16);
+}
+
+TEST(MachineCode, FindsLoopsInLoops) {
+  const MachineCode code = analyse_amd(kTwoLoops);
+  ASSERT_EQ(code.loops.size(), 2u);
+  EXPECT_EQ(code.loops[0].parent, -1);
+  EXPECT_EQ(code.loops[1].parent, 0);
+  EXPECT_EQ(code.loops[0].own.vector, 1);
+  EXPECT_EQ(code.loops[0].own.address_bytes, 18);
+  EXPECT_EQ(code.loops[0].own.wide_bytes, 16);
+  EXPECT_EQ(code.loops[0].whole.vector, 4);
+  EXPECT_TRUE(analyse_amd("").loops.empty());
+}
+
+TEST(MachineCode, ABranchForwardIsNoLoop) {
+  EXPECT_TRUE(analyse_amd("BB0:\n s_cbranch_scc1 BB1\n v_nop\nBB1:\n s_endpgm\n").loops.empty());
+}
+
+KernelFacts q4_facts() {
+  KernelFacts facts;
+  facts.kind = KernelKind::vec;
+  facts.kernel = "product_vec";
+  facts.format = "q4_g64";
+  facts.bits = 4;
+  facts.group = 64;
+  facts.outs = 1;
+  return facts;
+}
+
+TEST(Figures, InnerLoopsTakeTheColumnsOfTheCodesThatWereLoaded) {
+  PipelineCode pipeline;
+  pipeline.code = analyse_amd(kTwoLoops);
+  pipeline.subgroup_size = 64;
+  pipeline.group_size = 128;
+  const Executed turn = main_turn(pipeline, q4_facts());
+  // 16 bytes of codes are 32 columns, and a turn of the inner loop takes 4 of them.
+  EXPECT_EQ(turn.weights, 32);
+  EXPECT_EQ(turn.vector, 1 + 8 * 3);
+  EXPECT_EQ(turn.local, 8);
+  // 2560 columns are one full turn of 64 lanes and a quarter of another.
+  const Executed all = executed_by_vec(pipeline, q4_facts(), kAllInColumns);
+  EXPECT_EQ(all.vector, 1 + 2 * 25);
+  EXPECT_EQ(all.weights, 40);
+  const Figures figures = figures_of(pipeline, q4_facts());
+  EXPECT_DOUBLE_EQ(figures.at("loop"), 25.0 / 32);
+  EXPECT_DOUBLE_EQ(figures.at("all_in"), 51.0 / 40);
+}
+
+TEST(Figures, ANarrowerLoopTakesTheColumnsThatAreLeft) {
+  PipelineCode pipeline;
+  pipeline.subgroup_size = 64;
+  pipeline.group_size = 128;
+  const auto loop = [](std::size_t first, std::int64_t columns, std::int64_t vector) {
+    Loop made;
+    made.first = first;
+    made.last = first + 1;
+    made.own = {.all = vector,
+                .vector = vector,
+                .products = columns,
+                .buffer_bytes = 4 * columns,
+                .address_bytes = 16};
+    made.whole = made.own;
+    return made;
+  };
+  pipeline.code.loops = {loop(0, 32, 100), loop(10, 8, 30)};
+  const Executed all = executed_by_vec(pipeline, q4_facts(), kAllInColumns);
+  EXPECT_EQ(all.vector, 100 + 30);  // 2048 columns, then 512
+  // Without products, the second loop does something else, once.
+  pipeline.code.loops[1].own.products = 0;
+  EXPECT_EQ(executed_by_vec(pipeline, q4_facts(), kAllInColumns).vector, 2 * 100 + 30);
+}
+
+TEST(Figures, ATileHasProductsPerInstruction) {
+  PipelineCode pipeline;
+  Loop outer, inner;
+  outer.own = {.all = 80, .vector = 80, .address_bytes = 8};
+  inner.own = inner.whole = {.all = 260, .vector = 260, .products = 256};
+  inner.parent = 0;
+  outer.whole = outer.own;
+  outer.whole += inner.whole;
+  pipeline.code.loops = {outer, inner};
+  KernelFacts facts;
+  facts.kind = KernelKind::tile;
+  facts.rows = 64;
+  EXPECT_DOUBLE_EQ(figures_of(pipeline, facts).at("efficiency"), 1024.0 / (80 + 4 * 260));
+}
+
+TEST(Figures, ACrashHasNoOtherFigure) {
+  PipelineCode pipeline;
+  pipeline.crashed = true;
+  EXPECT_EQ(figures_of(pipeline, {}), (Figures{{"crashes", 1}}));
+}
+
+TEST(KernelFacts, NameKernelAndFormat) {
+  vulkan::Launch launch;
+  launch.shader = vulkan::Shader::product_vec;
+  launch.specialization = {{BX_PRODUCT_VEC_FORM, BX_Q4 | 1U << 8 | 64U << 9},
+                           {BX_PRODUCT_VEC_NORM_FORM, BX_F32},
+                           {BX_PRODUCT_VEC_OUTS, 4},
+                           {BX_PRODUCT_VEC_ROWS, 2},
+                           {BX_PRODUCT_VEC_UP_FORM, BX_FORM_ABSENT},
+                           {BX_PRODUCT_VEC_X_QUADS, 1}};
+  const KernelFacts facts = facts_of(launch);
+  EXPECT_EQ(facts.kernel, "product_vec+norm");
+  EXPECT_EQ(facts.format, "q4_g64");
+  EXPECT_EQ(facts.rows, 2u);
+  EXPECT_EQ(facts.outs, 4u);
+  EXPECT_EQ(constants_text(launch).substr(0, 2), "1=");
+  launch.specialization.push_back({BX_PRODUCT_VEC_HAS_BIAS, 1});
+  EXPECT_NE(constants_text(launch).find("7=1"), std::string::npos);
+  EXPECT_EQ(main_constants_text(launch).find("7=1"), std::string::npos);
+  launch.specialization[4].value = BX_F16;
+  EXPECT_EQ(facts_of(launch).format, "mixed");
+  EXPECT_EQ(form_name(BX_NF4 | 1U << 7 | 64U << 9), "nf4_g64n_any");
+  EXPECT_EQ(form_name(BX_FORM_ABSENT), "-");
+  launch.shader = vulkan::Shader::add;
+  EXPECT_EQ(facts_of(launch).format, "-");
+}
+
+}  // namespace
+}  // namespace bitaxon::gpu_code

@@ -1,0 +1,210 @@
+#include "gpu_code/figures.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bitaxon::gpu_code {
+namespace {
+
+/// shaders/lib/mat_mul.glsl: a turn of the main loop multiplies a slice of MM_DEPTH columns, in an
+/// inner loop that is never unrolled and takes four columns at a time. Each invocation has
+/// (rows / 8) * 8 sums.
+constexpr std::int64_t kSliceColumns = 16;
+constexpr std::int64_t kSliceTurns = kSliceColumns / 4;
+
+double columns_of(std::int64_t bytes_of_x, const KernelFacts& facts) {
+  return static_cast<double>(bytes_of_x) / 4 / facts.rows;
+}
+
+/// Views the loops of one pipeline of KernelKind::vec.
+class VecLoops {
+ public:
+  VecLoops(const PipelineCode& pipeline, const KernelFacts& facts)
+      : loops_(pipeline.code.loops), facts_(facts) {
+    if (facts.bits == 0) return;
+    for (std::size_t k = 0; k < loops_.size(); ++k)
+      if (multiplies(k) && !has_multiplying_parent(k)) roots_.push_back(k);
+    // Another loop that reads a binding and an address, such as one over the taps of a convolution,
+    // has too few products for its columns.
+    std::erase_if(roots_, [&](std::size_t root) {
+      const Executed its = turn(root);
+      return 2 * its.products < its.weights * facts_.rows;
+    });
+  }
+
+  /// The outermost loops that load weights themselves. Each multiplies rows of a weight by x.
+  const std::vector<std::size_t>& roots() const { return roots_; }
+  /// The columns of x that a lane takes in a turn of a root.
+  double columns(std::size_t root) const {
+    const Loop& loop = loops_[root];
+    if (loop.own.buffer_bytes > 0) return columns_of(loop.own.buffer_bytes, facts_);
+    // Inner loops take x for the codes that this loop has loaded, 16 bytes at a time.
+    return static_cast<double>(loop.own.wide_bytes) * 8 / facts_.bits / facts_.outs;
+  }
+  /// One turn of a root.
+  Executed turn(std::size_t root) const {
+    Executed sum;
+    add(root, 1, columns(root), sum);
+    sum.weights = columns(root) * facts_.outs;
+    return sum;
+  }
+  bool is_inside_root(std::size_t k) const {
+    for (int i = static_cast<int>(k); i >= 0; i = loops_[static_cast<std::size_t>(i)].parent)
+      if (std::ranges::find(roots_, static_cast<std::size_t>(i)) != roots_.end()) return true;
+    return false;
+  }
+
+ private:
+  /// Whether a loop loads weights and multiplies them. A loop around it may load through addresses
+  /// too, such as a codebook, but not 16 bytes at a time.
+  bool multiplies(std::size_t k) const {
+    const Loop& loop = loops_[k];
+    if (loop.own.address_bytes == 0 || loop.whole.buffer_bytes == 0 || columns(k) == 0)
+      return false;
+    return loop.own.wide_bytes > 0 || loop.whole.wide_bytes == 0;
+  }
+  bool has_multiplying_parent(std::size_t k) const {
+    for (int i = loops_[k].parent; i >= 0; i = loops_[static_cast<std::size_t>(i)].parent)
+      if (multiplies(static_cast<std::size_t>(i))) return true;
+    return false;
+  }
+  /// Adds `turns` turns of a loop, in each of which its inner loops take `columns` columns of x.
+  void add(std::size_t k, double turns, double columns, Executed& sum) const {
+    const Loop& loop = loops_[k];
+    sum.add(loop.own, turns);
+    for (std::size_t j = 0; j < loops_.size(); ++j) {
+      if (loops_[j].parent != static_cast<int>(k)) continue;
+      const double its = columns_of(loops_[j].own.buffer_bytes, facts_);
+      double inner = 1;
+      if (its > 0 && loop.own.buffer_bytes == 0)
+        inner = columns / its;
+      else if (its == 0 && loops_[j].whole.buffer_bytes > 0)
+        inner = runs();
+      add(j, turns * inner, columns / inner, sum);
+    }
+  }
+  /// The runs of columns with one scale in the 16 bytes that a lane loads (shaders/lib/mat_vec.glsl).
+  double runs() const {
+    return facts_.group > 0 && facts_.group % (128 / facts_.bits) != 0 ? 2 : 1;
+  }
+
+  const std::vector<Loop>& loops_;
+  const KernelFacts& facts_;
+  std::vector<std::size_t> roots_;
+};
+
+/// The root with most columns; -1 if there is no root.
+int main_root(const VecLoops& loops) {
+  int main = -1;
+  for (const std::size_t root : loops.roots())
+    if (main < 0 || loops.columns(root) > loops.columns(static_cast<std::size_t>(main)))
+      main = static_cast<int>(root);
+  return main;
+}
+
+Executed tile_turn(const PipelineCode& pipeline, const KernelFacts& facts) {
+  const std::vector<Loop>& loops = pipeline.code.loops;
+  const Loop* main = nullptr;
+  for (const Loop& loop : loops)
+    if (loop.own.address_bytes > 0 && (main == nullptr || loop.whole.vector > main->whole.vector))
+      main = &loop;
+  Executed turn;
+  if (main == nullptr) return turn;
+  turn.add(main->own, 1);
+  for (const Loop& loop : loops) {
+    if (loop.parent < 0 || &loops[static_cast<std::size_t>(loop.parent)] != main) continue;
+    // Only the loop that multiplies the slices has many products.
+    const bool multiplies = 2 * loop.whole.products > loop.whole.vector;
+    turn.add(loop.whole, multiplies ? static_cast<double>(kSliceTurns) : 1);
+  }
+  turn.weights = facts.rows > 1 ? static_cast<double>(kSliceColumns * facts.rows) : 0;
+  return turn;
+}
+
+}  // namespace
+
+void Executed::add(const Instructions& n, double turns) {
+  vector += turns * static_cast<double>(n.vector);
+  scalar += turns * static_cast<double>(n.scalar);
+  local += turns * static_cast<double>(n.local);
+  memory += turns * static_cast<double>(n.memory);
+  products += turns * static_cast<double>(n.products);
+}
+
+Executed main_turn(const PipelineCode& pipeline, const KernelFacts& facts) {
+  if (facts.kind == KernelKind::tile) return tile_turn(pipeline, facts);
+  if (facts.kind == KernelKind::vec) {
+    const VecLoops loops(pipeline, facts);
+    const int main = main_root(loops);
+    return main < 0 ? Executed{} : loops.turn(static_cast<std::size_t>(main));
+  }
+  Executed most;
+  for (const Loop& loop : pipeline.code.loops) {
+    if (static_cast<double>(loop.own.vector) <= most.vector) continue;
+    most = {};
+    most.add(loop.own, 1);
+  }
+  return most;
+}
+
+Executed executed_by_vec(const PipelineCode& pipeline, const KernelFacts& facts,
+                         std::int64_t n_cols) {
+  const VecLoops loops(pipeline, facts);
+  Executed sum;
+  sum.add(pipeline.code.outside, 1);
+  const int main = main_root(loops);
+  if (main < 0) return sum;
+  const auto cols = static_cast<double>(n_cols);
+  const double lanes = pipeline.subgroup_size;
+  const double widest = loops.columns(static_cast<std::size_t>(main));
+  const auto is_main = [&](std::size_t root) { return loops.columns(root) == widest; };
+  // A narrower loop takes the columns that do not fill a turn of all lanes.
+  const bool has_tail = !std::ranges::all_of(loops.roots(), is_main);
+  const double full = cols / (lanes * widest);
+  const double main_turns = has_tail ? std::floor(full) : std::ceil(full);
+  for (const std::size_t root : loops.roots()) {
+    const Executed turn = loops.turn(root);
+    const double turns =
+        is_main(root)
+            ? main_turns
+            : std::ceil((cols - main_turns * lanes * widest) / (lanes * loops.columns(root)));
+    sum.vector += turns * turn.vector;
+    sum.scalar += turns * turn.scalar;
+    sum.local += turns * turn.local;
+    sum.memory += turns * turn.memory;
+    sum.products += turns * turn.products;
+    if (is_main(root)) sum.weights += facts.outs * cols / lanes;
+  }
+  const std::vector<Loop>& all = pipeline.code.loops;
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    if (loops.is_inside_root(k)) continue;
+    // The loop before the weights that loads x adds the squares for the norm.
+    const bool is_norm = facts.has_norm && all[k].own.buffer_bytes > 0 &&
+                         all[k].whole.address_bytes == 0 &&
+                         all[k].last < all[loops.roots()[0]].first;
+    const double turns = is_norm ? std::ceil(cols / (static_cast<double>(all[k].own.buffer_bytes) /
+                                                     4 * std::max(1U, pipeline.group_size)))
+                                 : 1;
+    sum.add(all[k].own, turns);
+  }
+  return sum;
+}
+
+Figures figures_of(const PipelineCode& pipeline, const KernelFacts& facts) {
+  if (pipeline.crashed) return {{"crashes", 1}};
+  Figures figures = {{"crashes", 0},
+                     {"spilled", static_cast<double>(pipeline.spilled)},
+                     {"scratch", static_cast<double>(pipeline.scratch_bytes)},
+                     {"waves", static_cast<double>(pipeline.waves)}};
+  const Executed turn = main_turn(pipeline, facts);
+  if (turn.weights == 0) return figures;
+  if (facts.kind == KernelKind::tile) figures["efficiency"] = turn.weights / turn.vector;
+  if (facts.kind == KernelKind::vec) {
+    figures["loop"] = turn.vector / turn.weights;
+    const Executed all = executed_by_vec(pipeline, facts, kAllInColumns);
+    figures["all_in"] = all.vector / all.weights;
+  }
+  return figures;
+}
+
+}  // namespace bitaxon::gpu_code

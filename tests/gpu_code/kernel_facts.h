@@ -1,0 +1,50 @@
+// What a launch computes, as far as its figures depend on it: kernel, format of the weight, rows.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <tuple>
+
+#include "vulkan/run/launch.h"
+
+namespace bitaxon::gpu_code {
+
+enum class KernelKind : std::uint8_t {
+  vec,    ///< multiplies a few rows of x by a weight; each lane reads weights once
+  tile,   ///< multiplies many rows of x by a weight through shared memory
+  other,  ///< does not read a weight, or a few numbers of it
+};
+
+struct KernelFacts {
+  KernelKind kind = KernelKind::other;
+  /// The shader. "+norm" follows if the norm is fused into the product, and "+odd" if the rows of x
+  /// are not whole vec4s.
+  std::string kernel;
+  /// Of the weight: "q4_g64", "f16", ... "_any" follows if its rows are not aligned. "mixed" if the
+  /// kernel has weights of several formats, "-" if it has none.
+  std::string format = "-";
+  std::uint32_t rows = 1;   ///< rows of x that share a weight
+  std::uint32_t outs = 1;   ///< vec: outputs of one subgroup
+  std::uint32_t bits = 0;   ///< of a code or an element of the weight; 0 if there is not one format
+  std::uint32_t group = 0;  ///< codes that share a scale; 0 for floats
+  bool has_norm = false;
+
+  auto key() const { return std::tie(kernel, format, rows); }
+};
+
+KernelFacts facts_of(const vulkan::Launch& launch);
+
+/// The name of a form of weights (shaders/params/types.h): "q4_g64", "nf4_g64", "bf16".
+std::string form_name(std::uint32_t form);
+
+/// The constants of a launch as text: "0=128 1=33800".
+std::string constants_text(const vulkan::Launch& launch);
+
+/// The constants without those that only change what happens to the finished sums of a product: the
+/// rows that it takes, the bias and the other operand. They change neither loops nor registers much.
+std::string main_constants_text(const vulkan::Launch& launch);
+
+/// The value of a constant; 0 if the launch does not have it.
+std::uint32_t constant_of(const vulkan::Launch& launch, std::uint32_t id);
+
+}  // namespace bitaxon::gpu_code

@@ -1,0 +1,57 @@
+#include "gpu_code/listing_backend.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/state_layout.h"
+#include "core/step.h"
+#include "vulkan/description.h"
+#include "vulkan/run/kernel.h"
+
+namespace bitaxon::gpu_code {
+
+std::vector<ListedLaunch> launches_of(const Plan& plan, const StateLayout& layout,
+                                      Precision precision, const vulkan::DeviceCaps& caps) {
+  std::vector<ListedLaunch> listed;
+  for (std::size_t place = 0; place < plan.order.size(); ++place) {
+    const NodeView node = plan.node(place);
+    vulkan::LaunchContext context(caps, node, layout, plan.scratch[place].size_bytes);
+    context.precision = precision;
+    std::vector<vulkan::Launch> launches = vulkan::kernel_of(op_of(node.node())).launch(context);
+    for (vulkan::Launch& launch : launches)
+      listed.push_back(
+          {.launch = std::move(launch),
+           .label = std::string(node.node().label) + " " + std::string(op_info(node.node()).name),
+           .node = place,
+           .of_node = launches.size()});
+  }
+  return listed;
+}
+
+ListingBackend::ListingBackend(const vulkan::DeviceCaps& caps, LaunchSink sink)
+    : device_(caps), sink_(std::move(sink)), description_(vulkan::describe_device(caps)) {
+  caps_.name = "vulkan";
+  caps_.device = caps.name;
+}
+
+void ListingBackend::download(const Buffer&, std::size_t, std::span<std::byte> to) {
+  std::ranges::fill(to, std::byte{0});
+}
+
+std::shared_ptr<const Weight> ListingBackend::pack(const WeightDesc& desc, const WeightParts&) {
+  return description_->describe(desc);
+}
+
+Executable ListingBackend::compile(std::shared_ptr<const Plan> plan, const PlanContext& context) {
+  sink_(launches_of(*plan, *context.state_layout, context.precision, device_));
+  return {std::make_shared<std::shared_ptr<const Plan>>(std::move(plan))};
+}
+
+Ticket ListingBackend::submit(const Executable&, const StepBuffer&) { return {++n_submitted_}; }
+
+StepResult ListingBackend::wait(Ticket) {
+  static constexpr std::array<std::int32_t, kMaxSegments> kTokens{};
+  return {.tokens = kTokens};
+}
+
+}  // namespace bitaxon::gpu_code
