@@ -2,7 +2,8 @@
 // The row of r is store_row + r, or the row of output r.
 //
 // Bindings: step; x [R, n_cols]; store [., n_cols]
-// An invocation copies one element of 4 bytes, float or integer. Grid: x over columns, y over valid rows.
+// An invocation copies one element of 4 bytes, float or integer. Grid: x over columns, y over valid
+// rows.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"

@@ -82,8 +82,7 @@ std::string other_base(const AdapterMetadata& adapter, std::string_view name,
   if (adapter.base.empty() || adapter.base == base) return {};
   return fmt::format(
       "{}: expected the model that the adapter was trained on ({}), got another ({}); this is "
-      "right "
-      "only for the same model in another format, such as 4 bits",
+      "right only for the same model in another format, such as 4 bits",
       name, printable(adapter.base, 40), base);
 }
 

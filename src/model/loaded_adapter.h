@@ -25,7 +25,8 @@ struct LoadedAdapter {
 };
 
 /// Reads the adapter that a user names by `path`, for the weights of a model. `scale` replaces the
-/// factor of all layers. `base` is the base_hash() of the model, for a warning. Throws as read_adapter() and find_adapter() do, and Error(unsupported) that
+/// factor of all layers. `base` is the base_hash() of the model, for a warning. Throws as
+/// read_adapter() and find_adapter() do, and Error(unsupported) that
 /// names the layer for an adapter of a weight that can be adapted only by merging.
 LoadedAdapter load_adapter(const std::filesystem::path& path, std::optional<double> scale,
                            const std::string& base, const ModelSpec& spec,
