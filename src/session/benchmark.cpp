@@ -12,7 +12,7 @@
 #include "core/mix64.h"
 #include "generate/decoder.h"
 #include "platform/host_memory.h"
-#include "platform/temperature.h"
+#include "session/device_temperature.h"
 
 namespace bitaxon {
 
@@ -43,10 +43,6 @@ constexpr std::int64_t kMostRateMeasurements = 10;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::optional<double> temperature_of(const BackendCaps& caps) {
-  return caps.n_threads > 0 ? cpu_temperature() : pci_temperature(caps.pci_address);
 }
 
 /// The most rows that each sequence of a batch can have in one step.

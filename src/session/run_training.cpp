@@ -17,6 +17,7 @@
 #include "platform/host_memory.h"
 #include "platform/printable.h"
 #include "platform/temperature.h"
+#include "session/device_temperature.h"
 #include "session/training.h"
 #include "training/run/metrics_file.h"
 
@@ -73,9 +74,7 @@ AdapterMetadata metadata_of(const TrainPlan& plan) {
 ThermalControl::Sensor sensor_of(const TrainPlan& plan) {
   const std::filesystem::path file = plan.request.temperature_file;
   if (!file.empty()) return [file] { return file_temperature(file); };
-  const BackendCaps& caps = caps_of(*plan.device.backend);
-  if (caps.n_threads > 0) return cpu_temperature;
-  return [address = caps.pci_address] { return pci_temperature(address); };
+  return [caps = caps_of(*plan.device.backend)] { return temperature_of(caps); };
 }
 
 RunWorld world_of(const TrainPlan& plan, const TrainListener& listener) {

@@ -9,11 +9,12 @@
 #include "platform/printable.h"
 
 namespace bitaxon::tool {
-namespace {
 
 Json optional_json(const std::optional<double>& value) {
   return value ? finite_or_null(*value) : Json(nullptr);
 }
+
+namespace {
 
 /// The fields that name a device, in its own object and in each of its records.
 Json device_fields(const BenchedDevice& device) {

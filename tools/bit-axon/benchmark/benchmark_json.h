@@ -1,6 +1,7 @@
 // The results of a benchmark for programs.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "bitaxon/benchmark.h"
@@ -8,6 +9,8 @@
 
 namespace bitaxon::tool {
 
+/// A number that may be missing. Null if it is, or if it is not finite.
+Json optional_json(const std::optional<double>& value);
 /// The JSON object that docs/schemas/benchmark.schema.json describes.
 Json report_json(const Benchmark& found);
 /// A header, one row for each record, then one row for each op of each profile. The columns are the

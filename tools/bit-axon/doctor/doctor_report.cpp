@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "benchmark/benchmark_json.h"
 #include "benchmark/benchmark_text.h"
 #include "platform/build_info.h"
 #include "platform/printable.h"
@@ -122,10 +123,6 @@ std::string verdict_lines(const Examination& found) {
                              : fmt::format("results: wrong: {}", printable(problem, 300))) +
          line("", fmt::format("decoding: {}", share_text(found, BenchKind::decode))) +
          line("", fmt::format("prefill: {}", share_text(found, BenchKind::prefill)));
-}
-
-Json optional_json(const std::optional<double>& value) {
-  return value ? finite_or_null(*value) : Json(nullptr);
 }
 
 Json rate_json(double rate) { return rate > 0 ? Json(rate) : Json(nullptr); }

@@ -8,7 +8,7 @@
 #include "bitaxon/memory.h"
 #include "bitaxon/session.h"
 #include "core/backend.h"
-#include "platform/temperature.h"
+#include "session/device_temperature.h"
 
 namespace bitaxon::tool {
 namespace {
@@ -17,10 +17,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::optional<double> temperature_of(const BackendCaps& caps) {
-  return caps.n_threads > 0 ? cpu_temperature() : pci_temperature(caps.pci_address);
 }
 
 /// A prompt of the bundled model: ids that every vocabulary has.
