@@ -9,6 +9,7 @@
 #include "bitaxon/error.h"
 #include "gpu_code/budgets.h"
 #include "gpu_code/cost_model.h"
+#include "gpu_code/launch_counts.h"
 #include "gpu_code/null_gpu.h"
 #include "platform/printable.h"
 #include "support/source_tree.h"
@@ -21,6 +22,7 @@ struct Options {
   bool check = false;
   bool as_budgets = false;
   bool as_json = false;
+  bool counts_launches = false;
   std::string budgets;
   std::vector<std::string> devices;  ///< files of descriptions
   StepOptions step;
@@ -102,6 +104,15 @@ int predict(Options options) {
   return 0;
 }
 
+int count(const Options& options) {
+  const auto models = count_models(family_caps({options.compile.families.front()})[0]);
+  if (options.as_json)
+    std::printf("%s\n", counts_json(models).dump(2).c_str());
+  else
+    std::printf("%s", counts_text(models).c_str());
+  return 0;
+}
+
 int kernel_report(int argc, char** argv) {
   Options options;
   options.compile.families = checked_families();
@@ -131,11 +142,19 @@ int kernel_report(int argc, char** argv) {
   program.add_option("--budgets", options.budgets, "The table of budgets")->needs(check_flag);
   program.add_flag("--as-budgets", options.as_budgets, "Print the figures as a table of budgets")
       ->excludes(check_flag);
+  auto* launches_flag =
+      program
+          .add_flag("--launches", options.counts_launches,
+                    "Count the dispatches, the barriers and the longest chain of dependent "
+                    "dispatches of decode steps, of one and of four sequences")
+          ->excludes(check_flag)
+          ->excludes(filter);
   auto* device = program
                      .add_option("--device", options.devices,
                                  "Predict the times of a step on the devices that these files "
                                  "describe (bench/devices)")
-                     ->excludes(check_flag);
+                     ->excludes(check_flag)
+                     ->excludes(launches_flag);
   program.add_option("--preset", options.step.preset, "With --device: the shape of the model")
       ->check(CLI::IsMember(preset_names()))
       ->needs(device)
@@ -159,6 +178,7 @@ int kernel_report(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return program.exit(error) == 0 ? 0 : 2;
   }
+  if (options.counts_launches) return count(options);
   if (!options.devices.empty()) return predict(std::move(options));
   return options.check ? check(std::move(options)) : report(std::move(options));
 }

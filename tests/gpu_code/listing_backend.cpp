@@ -9,6 +9,30 @@
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::gpu_code {
+namespace {
+
+std::vector<vulkan::MemoryAccess> accesses_of(const vulkan::Launch& launch, const Plan& plan,
+                                              std::size_t place) {
+  std::vector<vulkan::Binding> bindings = launch.bindings;
+  bindings.insert(bindings.end(), launch.indirect.begin(), launch.indirect.end());
+  std::vector<vulkan::MemoryAccess> accesses;
+  for (const vulkan::Binding& binding : bindings) {
+    if (binding.kind == vulkan::Binding::Kind::step) continue;
+    vulkan::MemoryAccess access{0, binding.offset_bytes, binding.size_bytes, binding.access};
+    if (binding.kind == vulkan::Binding::Kind::scratch) {
+      access.offset_bytes += plan.scratch[place].offset_bytes;
+    } else if (const Value& value = plan.graph->value(binding.value);
+               value.kind == ValueKind::state) {
+      access.memory = static_cast<std::uint64_t>(value.state_index) + 1;
+    } else {
+      access.offset_bytes += plan.values[static_cast<std::size_t>(binding.value)].offset_bytes;
+    }
+    accesses.push_back(access);
+  }
+  return accesses;
+}
+
+}  // namespace
 
 std::vector<ListedLaunch> launches_of(const Plan& plan, const StateLayout& layout,
                                       Precision precision, const vulkan::DeviceCaps& caps) {
@@ -18,12 +42,14 @@ std::vector<ListedLaunch> launches_of(const Plan& plan, const StateLayout& layou
     vulkan::LaunchContext context(caps, node, layout, plan.scratch[place].size_bytes);
     context.precision = precision;
     std::vector<vulkan::Launch> launches = vulkan::kernel_of(op_of(node.node())).launch(context);
-    for (vulkan::Launch& launch : launches)
-      listed.push_back(
-          {.launch = std::move(launch),
-           .label = std::string(node.node().label) + " " + std::string(op_info(node.node()).name),
-           .node = place,
-           .of_node = launches.size()});
+    for (vulkan::Launch& launch : launches) {
+      ListedLaunch& added = listed.emplace_back();
+      added.accesses = accesses_of(launch, plan, place);
+      added.launch = std::move(launch);
+      added.label = std::string(node.node().label) + " " + std::string(op_info(node.node()).name);
+      added.node = place;
+      added.of_node = launches.size();
+    }
   }
   return listed;
 }

@@ -10,6 +10,7 @@
 #include "core/plan.h"
 #include "ops/op.h"
 #include "vulkan/device/device_caps.h"
+#include "vulkan/run/hazard_tracker.h"
 #include "vulkan/run/launch.h"
 
 namespace bitaxon::gpu_code {
@@ -20,6 +21,8 @@ struct ListedLaunch {
   std::string label;        ///< such as "layer_3 ssm_in"
   std::size_t node = 0;     ///< the index of its node in Plan::order
   std::size_t of_node = 1;  ///< the number of launches of the node
+  /// What the launch reads and writes. Memory 0 is the arena, memory 1 + i is tensor i of the state.
+  std::vector<vulkan::MemoryAccess> accesses = {};
 };
 
 /// The launches of a plan on a device with these properties, in order.

@@ -121,6 +121,14 @@ std::vector<StepLaunch> step_launches(const BaseModel& model, const ModelStep& s
   return launches;
 }
 
+std::vector<ListedLaunch> decode_launches(const BaseModel& model, int n_sequences,
+                                          Precision precision, const vulkan::DeviceCaps& caps) {
+  StepDemand demand;
+  for (int i = 0; i < n_sequences; ++i) demand.add(1, StepOutput::token, {.temperature = 1});
+  const StepPlan made = plan_step(model, kind_of(demand, false), precision, caps);
+  return launches_of(*made.plan, made.layout, precision, caps);
+}
+
 /// A workload whose plans are made for each device anew.
 Workload for_each_device(std::string name, std::filesystem::path folder,
                          void (*list)(const std::filesystem::path&, const vulkan::DeviceCaps&,

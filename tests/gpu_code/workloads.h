@@ -27,6 +27,10 @@ struct StepLaunch {
 std::vector<StepLaunch> step_launches(const BaseModel& model, const ModelStep& step,
                                       Precision precision, const vulkan::DeviceCaps& caps);
 
+/// The launches of a decode step: one row of each of some sequences, and a drawn token for each.
+std::vector<ListedLaunch> decode_launches(const BaseModel& model, int n_sequences,
+                                          Precision precision, const vulkan::DeviceCaps& caps);
+
 /// Receives the launches of a plan on device `device` of several.
 using DeviceLaunchSink =
     std::function<void(std::size_t device, std::vector<ListedLaunch> launches)>;

@@ -13,7 +13,7 @@ _kernel_report() {
     --shader-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     *)
       mapfile -t COMPREPLY < <(compgen -W '--family --filter --brief --shader-dir --jobs --check
-        --budgets --as-budgets --device --preset --quantize --prefill --depth --json --help' \
+        --budgets --as-budgets --launches --device --preset --quantize --prefill --depth --json --help' \
         -- "$current")
       ;;
   esac
