@@ -64,9 +64,9 @@ std::vector<ModelCounts> count_models(const vulkan::DeviceCaps& caps) {
 }
 
 std::string counts_text(const std::vector<ModelCounts>& models) {
-  std::string text =
-      fmt::format("{:<24} {:<14} {:>10} {:>9} {:>6}   {:>10} {:>9} {:>6}\n", "model", "family",
-                  "dispatches", "barriers", "chain", "dispatches", "barriers", "chain");
+  std::string text = fmt::format("{:<39} {:<29} {}\n", "", "one sequence", "four sequences");
+  text += fmt::format("{:<24} {:<14} {:>10} {:>9} {:>6}   {:>10} {:>9} {:>6}\n", "model", "family",
+                      "dispatches", "barriers", "chain", "dispatches", "barriers", "chain");
   for (const ModelCounts& model : models)
     text += fmt::format("{:<24} {:<14} {:>10} {:>9} {:>6}   {:>10} {:>9} {:>6}\n", model.model,
                         model.family, model.of_one.dispatches, model.of_one.barriers,
