@@ -1,11 +1,14 @@
-// Attention over one part of the keys of a row, for kShared heads of queries with the same keys:
-//   s_j = q . k_j * scale;  totals = (m, sum_j exp(s_j - m)), m = max_j s_j;
-//   weighted = sum_j exp(s_j - m) * v_j
+// Attention over one part i of the keys of a row, for kShared heads of queries with the same keys:
+//   s_j = q . k_j * scale;  totals_i = (m_i, t_i = sum_j exp(s_j - m_i)), m_i = max_j s_j;
+//   weighted_i = sum_j exp(s_j - m_i) * v_j
+// The last part that is done merges all parts:
+//   y = sum_i exp(m_i - m) * weighted_i / sum_i exp(m_i - m) * t_i,  m = max_i m_i
 //
 // Bindings: step; q [R, Hq * d]; keys, values in pages, as words and as pairs;
-//   totals [R, n_heads, n_splits, 2]; weighted [R, n_heads, n_splits, units of a head * 4]
+//   totals [R, n_heads, n_splits, 2]; weighted [R, n_heads, n_splits, units of a head * 4];
+//   y [R, Hq * d]; counters [R, n_heads / kShared]
 // Grid: x over groups of kShared heads, y over parts, z over rows. Workgroups of parts beyond the
-// row's keys do nothing, and attention_merge does not read the results of such parts.
+// row's keys do nothing.
 // A workgroup has n groups of kLanes lanes. Each group holds a copy of the queries, takes every
 // n-th key of the part and has its own softmax for each query. Then the results of the groups in
 // each subgroup are merged, and finally the results of the subgroups. Requires whole subgroups of
@@ -18,12 +21,20 @@
 
 layout(constant_id = BX_ATTENTION_SPLIT_SUBGROUPS) const uint kSubgroups = 4;
 
-layout(set = 0, binding = 6, scalar) writeonly buffer Totals { vec2 totals[]; };
-layout(set = 0, binding = 7, scalar) writeonly buffer Weighted { vec4 weighted[]; };
+layout(set = 0, binding = 6, scalar) coherent buffer Totals { vec2 totals[]; };
+layout(set = 0, binding = 7, scalar) coherent buffer Weighted { vec4 weighted[]; };
+layout(set = 0, binding = 8, scalar) writeonly buffer Y { float y[]; };
+layout(set = 0, binding = 9, scalar) coherent buffer Counters { uint counters[]; };
+
+#include "lib/last_group.glsl"
 
 shared float shared_largest[kSubgroups];
 shared float shared_total[kSubgroups];
 shared vec4 shared_sums[kSubgroups * kLanes * kUnits];
+// Of the merged parts: totals, then what each part counts, and a sum of each invocation.
+shared vec2 part_totals[BX_ATTENTION_MAX_SPLITS];
+shared float part_factors[BX_ATTENTION_MAX_SPLITS];
+shared vec4 part_sums[gl_WorkGroupSize.x];
 
 float largest[kShared];
 float total[kShared];
@@ -98,7 +109,21 @@ void merge_subgroup(const uint h) {
       sums[h * kUnits + c][e] = lanes_sum(sums[h * kUnits + c][e], kLanes, gl_SubgroupSize);
 }
 
-void merge_subgroups(const uint h, const uint part) {
+// Writes unit u of the result of a row and head.
+void write_unit(const uint row, const uint head, const uint u, const vec4 unit) {
+  const uint at = (row * p.n_heads + head) * p.head_dim + 4 * u;
+  for (uint i = 0; i < 4; ++i)
+    if (4 * u + i < p.head_dim) y[at + i] = unit[i];
+}
+
+// The index of the first part of a row and head.
+uint first_part(const uint row, const uint head) { return (row * p.n_heads + head) * p.n_splits; }
+
+// Merges the results of the subgroups. The only part of a row is the result; other parts are kept
+// for the last one.
+void merge_subgroups(const uint h, const uint row, const uint head, const uint split,
+                     const uint n_parts) {
+  const uint part = first_part(row, head) + split;
   barrier();  // all invocations have read the results of an earlier query
   if (gl_SubgroupInvocationID < kLanes) {
     for (uint c = 0; c < kUnits; ++c)
@@ -118,8 +143,54 @@ void merge_subgroups(const uint h, const uint part) {
       sum += factor * shared_sums[i * kUnits * kLanes + u];
       sum_total += factor * shared_total[i];
     }
-    weighted[part * head_units() + u] = sum;
-    if (u == 0) totals[part] = vec2(all, sum_total);
+    if (n_parts == 1) {
+      write_unit(row, head, u, sum / sum_total);
+    } else {
+      weighted[part * head_units() + u] = sum;
+      if (u == 0) totals[part] = vec2(all, sum_total);
+    }
+  }
+}
+
+// The sum of unit u over the parts begin, begin + stride, ... `part` is the index of the first part.
+vec4 sum_of_parts(const uint part, const uint n_parts, const uint u, const uint begin,
+                  const uint stride) {
+  vec4 sum = vec4(0.0);
+  for (uint i = begin; i < n_parts; i += stride)
+    sum += part_factors[i] * weighted[(part + i) * head_units() + u];
+  return sum;
+}
+
+// Merges all parts of a row and head. If there are at least two invocations per unit, several share
+// a unit, and each of them sums some of the parts.
+void merge_parts(const uint row, const uint head, const uint n_parts) {
+  const uint thread = gl_LocalInvocationIndex;
+  const uint n_threads = gl_WorkGroupSize.x;
+  const uint part = first_part(row, head);
+  for (uint i = thread; i < n_parts; i += n_threads) part_totals[i] = totals[part + i];
+  barrier();
+  float all = kLowest;
+  for (uint i = 0; i < n_parts; ++i) all = max(all, part_totals[i].x);
+  for (uint i = thread; i < n_parts; i += n_threads)
+    part_factors[i] = softmax_exp(part_totals[i].x - all);
+  barrier();
+  float sum_total = 0.0;
+  for (uint i = 0; i < n_parts; ++i) sum_total += part_factors[i] * part_totals[i].y;
+
+  const uint n_units = head_units();
+  const uint stride = max(n_threads / n_units, 1u);
+  for (uint first = 0; first < n_units; first += n_threads) {
+    const uint u = first + thread % n_units;
+    const uint begin = thread / n_units;
+    vec4 sum = vec4(0.0);
+    if (u < n_units && begin < stride) sum = sum_of_parts(part, n_parts, u, begin, stride);
+    part_sums[thread] = sum;
+    barrier();
+    if (u < n_units && begin == 0) {
+      for (uint k = 1; k < stride; ++k) sum += part_sums[thread + k * n_units];
+      write_unit(row, head, u, sum / sum_total);
+    }
+    barrier();
   }
 }
 
@@ -130,11 +201,13 @@ void main() {
   const SegmentWords segment = step_.segments[segment_of(row)];
   const KeySpan span = keys_at(segment.position + (row - segment.first_row));
   const uint first = split * split_keys(span.n);
-  if (first < span.n) {  // uniform in the workgroup
-    read_keys(segment, row, head, span.first + first, min(split_keys(span.n), span.n - first));
-    for (uint h = 0; h < kShared; ++h) {
-      merge_subgroup(h);
-      merge_subgroups(h, (row * p.n_heads + head + h) * p.n_splits + split);
-    }
+  if (first >= span.n) return;  // uniform in the workgroup
+  const uint n_parts = n_splits_of(span.n);
+  read_keys(segment, row, head, span.first + first, min(split_keys(span.n), span.n - first));
+  for (uint h = 0; h < kShared; ++h) {
+    merge_subgroup(h);
+    merge_subgroups(h, row, head + h, split, n_parts);
   }
+  if (n_parts == 1 || !is_last_group(row * gl_NumWorkGroups.x + gl_WorkGroupID.x, n_parts)) return;
+  for (uint h = 0; h < kShared; ++h) merge_parts(row, head + h, n_parts);
 }

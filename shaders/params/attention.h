@@ -6,8 +6,7 @@
 namespace bitaxon::vulkan {
 #endif
 
-// Parameters of attention_split, attention_merge and attention_rows. A unit is four elements of a
-// head.
+// Parameters of attention_split and attention_rows. A unit is four elements of a head.
 struct AttentionPush {
   uint n_heads;     // heads of queries
   uint n_kv_heads;  // heads of keys and values

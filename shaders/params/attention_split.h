@@ -5,4 +5,7 @@
 // The parameters are AttentionPush. The specialization constants are those of params/attention.h
 // and this constant:
 #define BX_ATTENTION_SPLIT_SUBGROUPS 6  // the largest number of subgroups in a workgroup
+
+// The largest value that AttentionPush::n_splits may have.
+#define BX_ATTENTION_MAX_SPLITS 64
 #endif

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
@@ -206,7 +207,13 @@ Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const PlanCo
   executable->options = {.max_flops = options_.max_flops_per_submission,
                          .timestamps = timestamps_ && device_.caps().timestamps,
                          .without_barrier = options_.without_barrier};
-  bind_launches(*executable, device_.caps(), pipelines_);
+  bind_launches(*executable, device_.caps(), pipelines_, [&](std::size_t size_bytes) {
+    auto zeros = memory_.allocate(size_bytes, MemoryPurpose::activations, "counters");
+    transfer_.upload(*zeros, 0, size_bytes, [](std::size_t, std::span<std::byte> to) {
+      std::ranges::fill(to, std::byte{0});
+    });
+    return zeros;
+  });
   executable->recording_for(done_, device_, memory_);  // makes the first recording ahead of time
   pipeline_cache_.save();
   return Executable{executable};

@@ -17,7 +17,10 @@ std::vector<vulkan::MemoryAccess> accesses_of(const vulkan::Launch& launch, cons
   bindings.insert(bindings.end(), launch.indirect.begin(), launch.indirect.end());
   std::vector<vulkan::MemoryAccess> accesses;
   for (const vulkan::Binding& binding : bindings) {
-    if (binding.kind == vulkan::Binding::Kind::step) continue;
+    // The step is only read, and no other launch has the same counters.
+    if (binding.kind == vulkan::Binding::Kind::step ||
+        binding.kind == vulkan::Binding::Kind::counters)
+      continue;
     vulkan::MemoryAccess access{0, binding.offset_bytes, binding.size_bytes, binding.access};
     if (binding.kind == vulkan::Binding::Kind::scratch) {
       access.offset_bytes += plan.scratch[place].offset_bytes;

@@ -141,6 +141,7 @@ class CaseLaunches {
   std::size_t extent_of(const Binding& binding) const {
     if (binding.kind == Binding::Kind::step) return sizeof(StepHeader);
     if (binding.kind == Binding::Kind::scratch) return scratch_bytes_;
+    if (binding.kind == Binding::Kind::counters) return binding.size_bytes;
     const Value& value = graph_->value(binding.value);
     if (value.kind == ValueKind::state)
       return problem_.layout().tensors[static_cast<std::size_t>(value.state_index)].size_bytes;

@@ -1,7 +1,7 @@
 //   y[i, head] = sum_j softmax_j(q[i] . k[j] / sqrt(head_dim)) * v[j],  j <= i, i - j < window
 //
-// For few rows, the keys of each row are split among workgroups, and a second launch merges the
-// results. For many rows, each workgroup takes a block of rows and reads the keys of all these rows
+// For few rows, the keys of each row are split among workgroups, and the last workgroup of a row
+// merges the results. For many rows, each workgroup takes a block of rows and reads the keys of all these rows
 // together.
 #include "ops/attention.h"
 
@@ -14,7 +14,6 @@
 #include <optional>
 
 #include "bitaxon/error.h"
-#include "shaders/params/attention_merge.h"
 #include "shaders/params/attention_rows.h"
 #include "shaders/params/attention_split.h"
 #include "vulkan/run/kernel.h"
@@ -102,7 +101,7 @@ Lanes row_lanes(const Sizes& sizes, const DeviceCaps& caps) {
   return lanes;
 }
 
-/// The plan for few rows, with the shaders attention_split and attention_merge.
+/// The plan for few rows, with the shader attention_split.
 struct SplitPlan {
   std::uint32_t group = 0;
   std::uint32_t n_splits = 1;
@@ -113,7 +112,7 @@ struct SplitPlan {
     const auto rows = static_cast<std::uint32_t>(sizes.n_rows);
     const std::uint32_t wanted = busy_groups(caps) / (sizes.n_heads / lanes.shared * rows);
     const std::uint32_t useful = (sizes.window - 1) / kMinSplitKeys + 1;
-    n_splits = std::clamp(std::min(wanted, useful), 1U, BX_ATTENTION_MERGE_MAX_SPLITS + 0U);
+    n_splits = std::clamp(std::min(wanted, useful), 1U, BX_ATTENTION_MAX_SPLITS + 0U);
     // The subgroups combine their sums in shared memory.
     const std::uint32_t most_subgroups =
         std::max(caps.max_shared_bytes / 2 / (lanes.stride() * kUnitBytes), 1U);
@@ -195,32 +194,24 @@ std::vector<Binding> input_bindings(const LaunchContext& context) {
   return {context.step(), context.bind(q, Access::read), k, k, v, v};
 }
 
-std::vector<Launch> split_launches(const LaunchContext& context, const AttentionPlan& plan,
-                                   const SplitPlan& parts) {
+Launch split_launch(const LaunchContext& context, const AttentionPlan& plan,
+                    const SplitPlan& parts) {
   AttentionPush push = push_of(context, plan.sizes);
   push.n_splits = parts.n_splits;
-  const GridAxis rows{.per = RowSpace::rows};
-
-  Launch split;
-  split.shader = Shader::attention_split;
-  split.specialization = lane_constants(plan.sizes, plan.lanes, parts.group);
-  split.specialization.push_back(
+  const std::uint32_t n_groups = plan.sizes.n_heads / plan.lanes.shared;
+  Launch launch;
+  launch.shader = Shader::attention_split;
+  launch.specialization = lane_constants(plan.sizes, plan.lanes, parts.group);
+  launch.specialization.push_back(
       {BX_ATTENTION_SPLIT_SUBGROUPS, parts.group / context.caps.min_subgroup_size});
-  split.set_push(push);
-  split.bindings = input_bindings(context);
-  split.bindings.push_back(context.scratch(parts.totals, Access::write));
-  split.bindings.push_back(context.scratch(parts.weighted, Access::write));
-  split.grid = {GridAxis{plan.sizes.n_heads / plan.lanes.shared}, GridAxis{parts.n_splits}, rows};
-
-  Launch merge;
-  merge.shader = Shader::attention_merge;
-  merge.specialization = {{BX_ATTENTION_MERGE_GROUP_SIZE, group_size(context.caps)}};
-  merge.set_push(push);
-  merge.bindings = {context.step(), context.scratch(parts.totals, Access::read),
-                    context.scratch(parts.weighted, Access::read),
-                    context.bind(attention_operand::y, Access::write)};
-  merge.grid = {GridAxis{plan.sizes.n_heads}, rows, GridAxis{}};
-  return {split, merge};
+  launch.set_push(push);
+  launch.bindings = input_bindings(context);
+  launch.bindings.push_back(context.scratch(parts.totals, Access::read_write));
+  launch.bindings.push_back(context.scratch(parts.weighted, Access::read_write));
+  launch.bindings.push_back(context.bind(attention_operand::y, Access::write));
+  launch.bindings.push_back(context.counters(plan.sizes.n_rows * n_groups));
+  launch.grid = {GridAxis{n_groups}, GridAxis{parts.n_splits}, GridAxis{.per = RowSpace::rows}};
+  return launch;
 }
 
 Launch rows_launch(const LaunchContext& context, const AttentionPlan& plan) {
@@ -240,7 +231,7 @@ Launch rows_launch(const LaunchContext& context, const AttentionPlan& plan) {
 }
 
 std::vector<Launch> launches(const LaunchContext& context, const AttentionPlan& plan) {
-  if (plan.split) return split_launches(context, plan, *plan.split);
+  if (plan.split) return {split_launch(context, plan, *plan.split)};
   return {rows_launch(context, plan)};
 }
 

@@ -36,6 +36,9 @@ class Resolver {
         range.buffer = device_buffer(executable_.context.arena).handle();
         range.offset_bytes += plan.scratch[place_].offset_bytes;
         break;
+      case Binding::Kind::counters:
+        range.buffer = executable_.counters->handle();
+        break;
       case Binding::Kind::value: {
         const Value& value = plan.graph->value(binding.value);
         if (value.kind == ValueKind::state) {
@@ -71,6 +74,7 @@ class Resolver {
   std::string describe(const Binding& binding) const {
     if (binding.kind == Binding::Kind::step) return "the step buffer";
     if (binding.kind == Binding::Kind::scratch) return "scratch";
+    if (binding.kind == Binding::Kind::counters) return "counters";
     const Value& value = executable_.plan->graph->value(binding.value);
     if (value.kind != ValueKind::state) return "activations";
     const auto& tensors = executable_.context.state_layout->tensors;
@@ -106,20 +110,47 @@ void settle_grid(Launch& launch, const Graph& graph) {
     if (axis.per != RowSpace::none && capacity_of(graph, axis.per) == 1) axis.per = RowSpace::none;
 }
 
-}  // namespace
-
-void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
-                   PipelineLibrary& pipelines) {
+/// The launches of each node of the plan.
+std::vector<std::vector<Launch>> launches_of(const VulkanExecutable& executable,
+                                             const DeviceCaps& caps) {
   const Plan& plan = *executable.plan;
-  const Graph& graph = *plan.graph;
+  std::vector<std::vector<Launch>> launches;
   for (std::size_t place = 0; place < plan.order.size(); ++place) {
-    const Resolver resolver(executable, caps, place);
-    const Node& node = resolver.node();
     LaunchContext context(caps, plan.node(place), *executable.context.state_layout,
                           plan.scratch[place].size_bytes);
     context.precision = executable.context.precision;
+    launches.push_back(kernel_of(op_of(context.node())).launch(context));
+  }
+  return launches;
+}
+
+/// Gives each launch its own counters. Returns the bytes of all of them.
+std::size_t place_counters(std::vector<std::vector<Launch>>& launches) {
+  std::size_t size_bytes = 0;
+  for (std::vector<Launch>& of_node : launches)
+    for (Launch& launch : of_node)
+      for (Binding& binding : launch.bindings) {
+        if (binding.kind != Binding::Kind::counters) continue;
+        binding.offset_bytes = size_bytes;
+        size_bytes += align_up(binding.size_bytes, kBufferAlignment);
+      }
+  return size_bytes;
+}
+
+}  // namespace
+
+void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps, PipelineLibrary& pipelines,
+                   const AllocateZeros& allocate_zeros) {
+  const Plan& plan = *executable.plan;
+  const Graph& graph = *plan.graph;
+  std::vector<std::vector<Launch>> launches = launches_of(executable, caps);
+  if (const std::size_t size_bytes = place_counters(launches); size_bytes > 0)
+    executable.counters = allocate_zeros(size_bytes);
+  for (std::size_t place = 0; place < plan.order.size(); ++place) {
+    const Resolver resolver(executable, caps, place);
+    const Node& node = resolver.node();
     bool first = true;
-    for (Launch& launch : kernel_of(op_of(node)).launch(context)) {
+    for (Launch& launch : launches[place]) {
       BoundLaunch bound;
       settle_grid(launch, graph);
       resolver.check_grid(launch);
@@ -129,7 +160,7 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
       bound.pipeline = &pipelines.find(launch);
       bound.label =
           fmt::format("{} {}: {}", node.label, op_info(node).name, name_of(launch.shader));
-      if (first) bound.cost = full_cost_of(context);
+      if (first) bound.cost = full_cost_of(plan.node(place));
       first = false;
       bound.node = static_cast<std::int32_t>(place);
       bound.launch = std::move(launch);

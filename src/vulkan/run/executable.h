@@ -1,6 +1,7 @@
 // A plan bound to memory: its launches and their recordings.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@ struct VulkanExecutable {
   std::shared_ptr<const Plan> plan;
   PlanContext context;
   std::vector<BoundLaunch> launches;
+  std::shared_ptr<DeviceBuffer> counters;  ///< of all launches; null if no launch has any
   /// The first and the last launch, such as
   /// "layer_0 ssm_in: ssm_in_vec .. sample: sample_draw (43 dispatches)".
   std::string label;
@@ -29,11 +31,14 @@ struct VulkanExecutable {
   Recording& recording_for(std::uint64_t done, const Device& device, MemoryAllocator& memory);
 };
 
+/// Allocates a buffer of the device and fills it with zeros.
+using AllocateZeros = std::function<std::shared_ptr<DeviceBuffer>(std::size_t size_bytes)>;
+
 /// Asks the kernel of every node for its launches and resolves the bindings of these launches.
 /// Throws Error(unsupported) if a kernel cannot run on this device, or if a binding or a grid
 /// exceeds a limit. In the second case the message names the op, its label, the value and the
 /// limit. Throws Error(device) in the same cases as PipelineLibrary.
-void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
-                   PipelineLibrary& pipelines);
+void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps, PipelineLibrary& pipelines,
+                   const AllocateZeros& allocate_zeros);
 
 }  // namespace bitaxon::vulkan

@@ -25,9 +25,10 @@ namespace bitaxon::vulkan {
 /// accesses the range.
 struct Binding {
   enum class Kind : std::uint8_t {
-    step,     ///< the step buffer, which shaders only read
-    value,    ///< a range of an activation or state tensor
-    scratch,  ///< a range of the node's scratch
+    step,      ///< the step buffer, which shaders only read
+    value,     ///< a range of an activation or state tensor
+    scratch,   ///< a range of the node's scratch
+    counters,  ///< words of the launch that are 0 before it and after it
   };
   Kind kind = Kind::step;
   Access access = Access::read;
@@ -128,6 +129,11 @@ class LaunchContext : public NodeView {
   /// hold them.
   PartBinding bind_part(int index, Access access, std::int64_t first, std::int64_t count) const;
   Binding scratch(const ScratchPlan::Block& block, Access access) const;
+  /// Words that are 0 when the launch begins, and must be 0 when it ends. Only this launch has them.
+  Binding counters(std::int64_t n_words) const {
+    return {Binding::Kind::counters, Access::read_write, -1, 0,
+            static_cast<std::size_t>(n_words) * 4};
+  }
   /// Binds the step buffer. Its page tables follow the header. They are part of the binding, but
   /// their size is known only when the binding is resolved.
   Binding step() const { return {.size_bytes = sizeof(StepHeader)}; }
