@@ -1,10 +1,13 @@
 // For the single row of a step, at position p:
-//   q = q_proj @ n(x)
-//   keys[p] = k_proj @ n(x);  values[p] = v_proj @ n(x)
+//   q = turn(q_proj @ n(x) + q_bias, q_norm)
+//   keys[p] = turn(k_proj @ n(x) + k_bias, k_norm);  values[p] = v_proj @ n(x) + v_bias
 //   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
+// turn() normalizes a head and rotates it by its position, as in attn_turn.comp. The subgroup that
+// computes the last outputs of a head turns the head.
 //
-// Bindings: step; x [1, D] as floats and as vec4s; q [1, q_width]; keys, values in pages, as words,
-//   or [1, kv_width] floats that a later launch appends to the pages
+// Bindings: step; x [1, D] as floats and as vec4s; q [1, q_width]; keys, values in pages, as words;
+//   with heads to turn: k [1, kv_width], keys that are not turned yet, and counters [heads of
+//   queries and keys]
 // A subgroup computes OUTS outputs of one of the three matrices; a workgroup computes the outputs
 // of its subgroups. Grid: x over outputs; the outputs of each matrix are rounded up to a multiple
 // of OUTS. For float16 pages, OUTS and kv_width are even, so that one subgroup computes both halves
@@ -24,17 +27,29 @@ layout(constant_id = BX_ATTN_IN_VEC_K_FORM) const uint kKForm = 0;
 layout(constant_id = BX_ATTN_IN_VEC_V_FORM) const uint kVForm = 0;
 layout(constant_id = BX_ATTN_IN_VEC_HALF) const bool kHalf = true;
 layout(constant_id = BX_ATTN_IN_VEC_OUTS) const uint kOuts = 4;
-layout(constant_id = BX_ATTN_IN_VEC_PAGED) const bool kPaged = true;
+layout(constant_id = BX_ATTN_IN_VEC_HEAD_DIM) const uint kHeadDim = 0;
 layout(constant_id = BX_ATTN_IN_VEC_CODES) const uint kCodes = BX_CODES_AS_BYTES;
+layout(constant_id = BX_ATTN_IN_VEC_Q_BIAS) const bool kQBias = false;
+layout(constant_id = BX_ATTN_IN_VEC_K_BIAS) const bool kKBias = false;
+layout(constant_id = BX_ATTN_IN_VEC_V_BIAS) const bool kVBias = false;
+layout(constant_id = BX_ATTN_IN_VEC_Q_NORM) const bool kQNorm = false;
+layout(constant_id = BX_ATTN_IN_VEC_K_NORM) const bool kKNorm = false;
+layout(constant_id = BX_ATTN_IN_VEC_ROTARY_FORM) const uint kRotaryForm = BX_FORM_ABSENT;
 
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer X4 { vec4 x4[]; };
-layout(set = 0, binding = 3, scalar) writeonly buffer Q { float q[]; };
+layout(set = 0, binding = 3, scalar) coherent buffer Q { float q[]; };
 layout(set = 0, binding = 4, scalar) writeonly buffer Keys { uint keys[]; };
 layout(set = 0, binding = 5, scalar) writeonly buffer Values { uint values[]; };
+layout(set = 0, binding = 6, scalar) coherent buffer K { float k[]; };
+layout(set = 0, binding = 7, scalar) coherent buffer Counters { uint counters[]; };
 layout(push_constant, scalar) uniform Push { AttnInVecPush p; };
 
+#include "lib/last_subgroup.glsl"
+
 const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
+const bool kTurns = kHeadDim != 0;
+const bool kRotates = kRotaryForm != BX_FORM_ABSENT;
 const bool kOneForm = kQForm == kKForm && kKForm == kVForm;
 
 // Codebook i belongs to matrix i. The subgroups of a workgroup may compute different matrices.
@@ -45,6 +60,7 @@ const bool kOneForm = kQForm == kKForm && kKForm == kVForm;
 const uint kOneRow = 1;
 #define MV_ROWS kOneRow
 #define NORM_ROWS kOneRow
+#define NORM_DATA p.norm
 #include "lib/norm_x.glsl"
 #define MV_X(at, c) norm_x(at, c, x[c])
 #define MV_X4(at, i) norm_x4(at, i, x4[i])
@@ -71,6 +87,18 @@ void multiply(const uint matrix, const uint first_out) {
   mat_vec_sum();
 }
 
+float bias_at(const uint matrix, const uint o) {
+  if (matrix == 0) return kQBias ? Floats(p.q_bias).at[o] : 0.0;
+  if (matrix == 1) return kKBias ? Floats(p.k_bias).at[o] : 0.0;
+  return kVBias ? Floats(p.v_bias).at[o] : 0.0;
+}
+
+// The index of the first element of the row's keys, or of its values.
+uint page_at() {
+  const SegmentWords segment = step_.segments[0];
+  return page_row(segment, p.page_group, segment.position) * p.kv_width;
+}
+
 void write_cache(const uint matrix, const uint at, const uint word) {
   if (matrix == 1)
     keys[at] = word;
@@ -79,23 +107,83 @@ void write_cache(const uint matrix, const uint at, const uint word) {
 }
 
 void write(const uint matrix, const uint first_out) {
-  const SegmentWords segment = step_.segments[0];
-  const bool in_halves = kPaged && kHalf && matrix != 0;
-  uint row = 0;
-  if (kPaged && matrix != 0)
-    row = page_row(segment, p.page_group, segment.position) * p.kv_width;
+  const bool in_pages = matrix == 2 || matrix == 1 && !kTurns;
+  const uint page = in_pages ? page_at() : 0;
   for (uint j = 0; j < MV_SUMS_OF_LANE; ++j) {
-    const float value = mv_acc[j];
-    const float next = subgroupShuffleXor(value, 1u);  // for even i, the value of output i + 1
     const uint i = mat_vec_sum_index(j);
     const uint o = first_out + i;
-    if (i >= kOuts || o >= width_of(matrix)) continue;
+    const bool inside = i < kOuts && o < width_of(matrix);
+    const float value = inside ? mv_acc[j] + bias_at(matrix, o) : 0.0;
+    const float next = subgroupShuffleXor(value, 1u);  // for even i, the value of output i + 1
+    if (!inside) continue;
     if (matrix == 0)
       q[o] = value;
-    else if (!in_halves)
-      write_cache(matrix, row + o, floatBitsToUint(value));
+    else if (!in_pages)
+      k[o] = value;
+    else if (!kHalf)
+      write_cache(matrix, page + o, floatBitsToUint(value));
     else if (i % 2 == 0)
-      write_cache(matrix, (row + o) / 2, halves_word(value, next));
+      write_cache(matrix, (page + o) / 2, halves_word(value, next));
+  }
+}
+
+float head_element(const uint matrix, const uint at) { return matrix == 0 ? q[at] : k[at]; }
+
+// 1 / sqrt(mean(head^2) + eps) of the head at `first`
+float head_factor(const uint matrix, const uint first) {
+  float sum = 0.0;
+  for (uint i = gl_SubgroupInvocationID; i < kHeadDim; i += gl_SubgroupSize) {
+    const float value = head_element(matrix, first + i);
+    sum += value * value;
+  }
+  return 1.0 / sqrt(lanes_sum(sum, 1, gl_SubgroupSize) / float(kHeadDim) + p.eps);
+}
+
+// Elements i and i + d/2 of a normalized head, turned.
+vec2 turned(const uint i, const vec2 both) {
+  if (!kRotates) return both;
+  const uint position = step_.segments[0].position;
+  vec2 angle = vec2(uintBitsToFloat(0x7fc00000u));  // NaN outside the table; cosine, sine
+  if (position < p.n_positions) {
+    const uint at = position * kHeadDim + 2 * i;
+    angle = vec2(dense_at(p.rotary, kRotaryForm & 7u, at),
+                 dense_at(p.rotary, kRotaryForm & 7u, at + 1));
+  }
+  return vec2(both.x * angle.x - both.y * angle.y, both.y * angle.x + both.x * angle.y);
+}
+
+// Normalizes and rotates the head at `first`, and writes it: queries in place, keys to their page. A
+// lane takes elements i, i + 1, i + d/2 and i + d/2 + 1 at a time.
+void turn(const uint matrix, const uint first) {
+  const bool has_norm = matrix == 0 ? kQNorm : kKNorm;
+  const uint half_dim = kHeadDim / 2;
+  const float factor = has_norm ? head_factor(matrix, first) : 1.0;
+  const uint page = matrix == 1 ? page_at() + first : 0;
+  for (uint i = 2 * gl_SubgroupInvocationID; i < half_dim; i += 2 * gl_SubgroupSize) {
+    vec2 pair[2];  // of i, and of i + 1
+    for (uint e = 0; e < 2; ++e) {
+      const uint low = i + e;
+      const uint high = low + half_dim;
+      pair[e] = vec2(head_element(matrix, first + low), head_element(matrix, first + high));
+      if (has_norm) {
+        Floats norm = Floats(matrix == 0 ? p.q_norm : p.k_norm);
+        pair[e] = vec2(norm.at[low], norm.at[high]) * pair[e] * factor;
+      }
+      pair[e] = turned(low, pair[e]);
+    }
+    for (uint part = 0; part < 2; ++part) {
+      const uint at = i + part * half_dim;
+      const vec2 two = part == 0 ? vec2(pair[0].x, pair[1].x) : vec2(pair[0].y, pair[1].y);
+      if (matrix == 0) {
+        q[first + at] = two.x;
+        q[first + at + 1] = two.y;
+      } else if (kHalf) {
+        write_cache(1, (page + at) / 2, halves_word(two.x, two.y));
+      } else {
+        write_cache(1, page + at, floatBitsToUint(two.x));
+        write_cache(1, page + at + 1, floatBitsToUint(two.y));
+      }
+    }
   }
 }
 
@@ -122,4 +210,8 @@ void main() {
   }
   multiply(matrix, block * kOuts);
   write(matrix, block * kOuts);
+  if (!kTurns || matrix == 2) return;
+  const uint head = block * kOuts / kHeadDim;
+  const uint counter = head + (matrix == 1 ? p.q_width / kHeadDim : 0);
+  if (is_last_subgroup(counter, kHeadDim / kOuts)) turn(matrix, head * kHeadDim);
 }

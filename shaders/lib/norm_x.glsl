@@ -6,12 +6,16 @@
 //
 // The including shader defines
 //   NORM_ROWS  constant: the number of argument rows
-// and has kHasNorm and p.norm.
+// and has kHasNorm and p.norm. NORM_DATA may name another place of the norm's address.
 #ifndef BX_NORM_X_GLSL
 #define BX_NORM_X_GLSL
 
 #include "lib/lanes_sum.glsl"
 #include "lib/weight.glsl"
+
+#ifndef NORM_DATA
+#define NORM_DATA p.norm.data
+#endif
 
 float norm_squares[NORM_ROWS];
 bool norm_sums_squares = true;  // false while the same rows are multiplied once more
@@ -24,13 +28,13 @@ void clear_norm() {
 float norm_x(const uint r, const uint c, const float v) {
   if (!kHasNorm) return v;
   if (norm_sums_squares) norm_squares[r] = v * v + norm_squares[r];
-  return v * Floats(p.norm.data).at[c];
+  return v * Floats(NORM_DATA).at[c];
 }
 vec4 norm_x4(const uint r, const uint i, const vec4 v) {
   if (!kHasNorm) return v;
   if (norm_sums_squares)
     for (uint e = 0; e < 4; ++e) norm_squares[r] = v[e] * v[e] + norm_squares[r];
-  return v * FloatQuads(p.norm.data).at[i];
+  return v * FloatQuads(NORM_DATA).at[i];
 }
 
 // The factor of row r. All lanes of the subgroup must call this function together.

@@ -3,10 +3,10 @@
 //   values[p] = v_proj @ rms(x) + v_bias
 //
 // p is the position of a row. turn() normalizes each head and rotates it. For one row, a single
-// launch computes the products, and also writes keys and values if no head is turned and there is
-// no bias. For several rows, there are three products. Then a launch turns the heads, if the op has
-// something to turn, and a launch appends keys and values to their pages. If no two heads share a
-// word of the pages, the launch that turns the heads also appends.
+// launch does everything, if subgroups can have whole parts of heads and whole words of pages. For
+// several rows, there are three products. Then a launch turns the heads, if the op has something to
+// turn, and a launch appends keys and values to their pages. If no two heads share a word of the
+// pages, the launch that turns the heads also appends.
 #include "ops/attn_in.h"
 
 #include <cstdint>
@@ -31,10 +31,10 @@ struct AttnInPlan {
   std::int64_t head_dim = 0;  ///< the width of a head that is turned; 0 if none is
   bool finishes;              ///< there are biases, or heads are turned
   bool turn_appends;          ///< the launch that finishes the rows also appends them
-  bool is_one_launch;         ///< one launch does everything; it needs no scratch
+  bool is_one_launch;         ///< one launch does everything; its keys are in scratch if turned
   ScratchPlan scratch;
   ScratchPlan::Block new_keys, new_values;
-  ProductPlan product;  ///< only for several rows
+  ProductPlan product;
 
   AttnInPlan(const NodeView& node, const DeviceCaps&)
       : n_rows(node.shape(x)[0]),
@@ -48,19 +48,22 @@ struct AttnInPlan {
     turn_appends = finishes && !(half && (head_dim % 2 != 0 || kv_width % 2 != 0));
     // In float16 pages with an odd number of columns, adjacent rows share a word, which the single
     // launch cannot write.
-    is_one_launch = n_rows == 1 && !finishes && !(half && kv_width % 2 != 0);
-    if (is_one_launch) return;
+    is_one_launch =
+        n_rows == 1 && head_dim % (2 * kOutsPerSubgroup) == 0 && !(half && kv_width % 2 != 0);
+    if (is_one_launch) {
+      new_keys = scratch.take(head_dim > 0 ? kv_width : 1);
+      return;
+    }
     new_keys = scratch.take(n_rows * kv_width);
     new_values = scratch.take(n_rows * kv_width);
     product = ProductPlan(scratch, n_rows, d_model, node.has(norm));
   }
 };
 
-/// The products of a single row, in one launch. Writes keys and values to the pages, or to scratch
-/// if they still have to be finished.
+/// The launch that does everything for a single row.
 Launch vec_launch(const LaunchContext& context, const AttnInPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
-  const bool paged = plan.is_one_launch;
+  const auto is_there = [&](int operand) { return context.has(operand) ? 1U : 0U; };
   Launch launch;
   launch.shader = Shader::attn_in_vec;
   launch.specialization = {
@@ -71,26 +74,42 @@ Launch vec_launch(const LaunchContext& context, const AttnInPlan& plan) {
       {BX_ATTN_IN_VEC_V_FORM, context.form(v_proj)},
       {BX_ATTN_IN_VEC_HALF, plan.half ? 1U : 0U},
       {BX_ATTN_IN_VEC_OUTS, kOutsPerSubgroup},
-      {BX_ATTN_IN_VEC_PAGED, paged ? 1U : 0U},
-      {BX_ATTN_IN_VEC_CODES, codes_of_products(context.caps, context.precision)}};
-  launch.set_push(AttnInVecPush{.norm = context.address(norm),
-                                .q = context.address(q_proj),
-                                .k = context.address(k_proj),
-                                .v = context.address(v_proj),
-                                .d_model = to_uint(plan.d_model),
-                                .q_width = to_uint(plan.q_width),
-                                .kv_width = to_uint(plan.kv_width),
-                                .page_group = context.page_group(keys),
-                                .eps = context.params<AttnInParams>().eps});
+      {BX_ATTN_IN_VEC_HEAD_DIM, to_uint(plan.head_dim)},
+      {BX_ATTN_IN_VEC_CODES, codes_of_products(context.caps, context.precision)},
+      {BX_ATTN_IN_VEC_Q_BIAS, is_there(q_bias)},
+      {BX_ATTN_IN_VEC_K_BIAS, is_there(k_bias)},
+      {BX_ATTN_IN_VEC_V_BIAS, is_there(v_bias)},
+      {BX_ATTN_IN_VEC_Q_NORM, is_there(q_norm)},
+      {BX_ATTN_IN_VEC_K_NORM, is_there(k_norm)},
+      {BX_ATTN_IN_VEC_ROTARY_FORM, context.form(rotary)}};
+  launch.set_push(
+      AttnInVecPush{.q = context.address(q_proj),
+                    .k = context.address(k_proj),
+                    .v = context.address(v_proj),
+                    .norm = context.address(norm).data,
+                    .q_bias = context.address(q_bias).data,
+                    .k_bias = context.address(k_bias).data,
+                    .v_bias = context.address(v_bias).data,
+                    .q_norm = context.address(q_norm).data,
+                    .k_norm = context.address(k_norm).data,
+                    .rotary = context.address(rotary).data,
+                    .d_model = to_uint(plan.d_model),
+                    .q_width = to_uint(plan.q_width),
+                    .kv_width = to_uint(plan.kv_width),
+                    .n_positions = context.has(rotary) ? to_uint(context.shape(rotary)[1]) : 0,
+                    .page_group = context.page_group(keys),
+                    .eps = context.params<AttnInParams>().eps});
   const Binding row = context.bind(x, Access::read);
-  launch.bindings = {
-      context.step(),
-      row,
-      row,
-      context.bind(q, Access::write),
-      paged ? context.bind(keys, Access::write) : context.scratch(plan.new_keys, Access::write),
-      paged ? context.bind(values, Access::write)
-            : context.scratch(plan.new_values, Access::write)};
+  const std::int64_t n_turned =
+      plan.head_dim > 0 ? (plan.q_width + plan.kv_width) / plan.head_dim : 1;
+  launch.bindings = {context.step(),
+                     row,
+                     row,
+                     context.bind(q, Access::read_write),
+                     context.bind(keys, Access::write),
+                     context.bind(values, Access::write),
+                     context.scratch(plan.new_keys, Access::read_write),
+                     context.counters(n_turned)};
   const auto blocks = [](std::int64_t width) {
     return divide_up(to_uint(width), kOutsPerSubgroup);
   };
@@ -141,7 +160,7 @@ Launch turn_launch(const LaunchContext& context, const AttnInPlan& plan) {
   return launch;
 }
 
-/// The products of several rows.
+/// The three products, for rows that one launch cannot finish.
 std::vector<Launch> products(const LaunchContext& context, const AttnInPlan& plan) {
   const struct {
     int weight;
@@ -169,8 +188,7 @@ std::vector<Launch> products(const LaunchContext& context, const AttnInPlan& pla
 
 std::vector<Launch> launches(const LaunchContext& context, const AttnInPlan& plan) {
   if (plan.is_one_launch) return {vec_launch(context, plan)};
-  std::vector<Launch> all =
-      plan.n_rows == 1 ? std::vector{vec_launch(context, plan)} : products(context, plan);
+  std::vector<Launch> all = products(context, plan);
   if (plan.finishes) all.push_back(turn_launch(context, plan));
   if (!plan.turn_appends)
     all.push_back(
