@@ -3,9 +3,14 @@
 //   u[e] = silu(bias[e] + sum_k taps[e, k] * v(k - (K-1))[e])
 //     where v(0) is v, and the earlier rows v(-1), v(-2), ... are the rows of the tail
 //   new tail = the old tail without its oldest row, followed by v
+// With a second weight, also the product that follows:
+//   params[o] = sum_e w[o, e] * u[e]
+// A workgroup computes the part of each sum that belongs to its channels. The last workgroup of a
+// team of TEAM adds up the parts of the team, and the last team adds up all teams.
 //
 // Bindings: step; x [1, D]; tail (the state) [K-1, E], oldest row first (any buffer when K is 1);
-// u [1, E]; z [1, E]
+//   u [1, E]; z [1, E]; with a second weight: params [1, P], sums [workgroups + teams, P], and
+//   counters [teams + 1]
 // A subgroup computes OUTS outputs, for OUTS of the 2E rows of in_proj. The first E rows give v,
 // the other E rows give z. One lane does all the work of a channel, so the new tail may overwrite
 // the old tail. Requires whole subgroups.
@@ -25,6 +30,7 @@ layout(constant_id = BX_SSM_IN_VEC_OUTS) const uint kOuts = 4;
 layout(constant_id = BX_SSM_IN_VEC_HAS_BIAS) const bool kHasBias = false;
 layout(constant_id = BX_SSM_IN_VEC_HAS_CONV_BIAS) const bool kHasConvBias = true;
 layout(constant_id = BX_SSM_IN_VEC_CODES) const uint kCodes = BX_CODES_AS_BYTES;
+layout(constant_id = BX_SSM_IN_VEC_PARAMS_FORM) const uint kParamsForm = BX_FORM_ABSENT;
 
 // Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
@@ -32,9 +38,17 @@ layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) restrict buffer Tail { float tail[]; };
 layout(set = 0, binding = 3, scalar) restrict buffer U { float u[]; };
 layout(set = 0, binding = 4, scalar) restrict buffer Z { float z[]; };
+layout(set = 0, binding = 5, scalar) restrict buffer Params { float params[]; };
+layout(set = 0, binding = 6, scalar) coherent buffer Sums { float sums[]; };
+layout(set = 0, binding = 7, scalar) coherent buffer Counters { uint counters[]; };
 layout(push_constant, scalar) uniform Push { SsmInVecPush p; };
 
+#include "lib/last_group.glsl"
+
 const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
+const bool kHasParams = kParamsForm != BX_FORM_ABSENT;
+// A subgroup has at least 4 lanes.
+shared float u_of_group[gl_WorkGroupSize.x / 4 * kOuts];
 
 const uint kOneRow = 1;
 #define CODEBOOKS FORM_HAS_CODEBOOK(kForm)
@@ -42,6 +56,7 @@ const uint kOneRow = 1;
 #define MV_OUTS kOuts
 #define MV_ROWS kOneRow
 #define NORM_ROWS kOneRow
+#define NORM_DATA p.norm
 #include "lib/norm_x.glsl"
 #define MV_X(at, c) norm_x(at, c, x[c])
 #define MV_X4(at, i) norm_x4(at, i, x4[i])
@@ -55,7 +70,7 @@ float convolve(const uint e, const float v) {
   const uint to = segment.slot * p.slot_stride + segment.write_version * p.version_stride + e;
   const bool begins = segment.position == 0;
   const bool keeps = segment.keeps_state != 0;
-  float sum = kHasConvBias ? Floats(p.conv_bias.data).at[e] : 0.0;
+  float sum = kHasConvBias ? Floats(p.conv_bias).at[e] : 0.0;
   for (uint k = 0; k < p.d_conv; ++k) {
     float row = v;
     if (k + 1 < p.d_conv) {
@@ -70,12 +85,8 @@ float convolve(const uint e, const float v) {
   return silu(sum);
 }
 
-void main() {
-  load_codebook(p.in_proj, kForm, 0);
-  codebook_barrier();
-  const uint n_out = 2 * p.d_inner;
-  const uint first = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kOuts;
-  if (first >= n_out) return;  // uniform in the subgroup
+// Computes outputs first, first + 1, ... `channel` is the first channel of the workgroup.
+void compute(const uint first, const uint n_out, const uint channel) {
   clear_norm();
   mat_vec_clear();
   mat_vec_add(p.in_proj, kForm, 0, p.d_model, first, n_out, 0, 1);
@@ -86,10 +97,55 @@ void main() {
     const uint o = first + i;
     if (i >= kOuts || o >= n_out) continue;
     float value = mv_acc[j];
-    if (kHasBias) value += Floats(p.in_bias.data).at[o];
-    if (o < p.d_inner)
-      u[o] = convolve(o, value);
-    else
+    if (kHasBias) value += Floats(p.in_bias).at[o];
+    if (o < p.d_inner) {
+      value = convolve(o, value);
+      u[o] = value;
+      if (kHasParams) u_of_group[o - channel] = value;
+    } else {
       z[o - p.d_inner] = value;
+    }
   }
+}
+
+float sum_of_rows(const uint first, const uint n, const uint o) {
+  float sum = 0.0;
+  for (uint i = first; i < first + n; ++i) sum += sums[i * p.n_params + o];
+  return sum;
+}
+
+// Adds the products of the second weight with the channels of this workgroup, `n_of_group` or fewer
+// from `channel` on. All invocations must call this function, in uniform control flow.
+void add_params(const uint channel, const uint n_of_group) {
+  barrier();  // u_of_group is complete
+  const uint n = min(n_of_group, p.d_inner - channel);
+  const uint me = gl_LocalInvocationIndex;
+  for (uint o = me; o < p.n_params; o += gl_WorkGroupSize.x) {
+    float sum = 0.0;
+    for (uint e = 0; e < n; ++e)
+      sum += weight_at(p.params, kParamsForm, o * p.d_inner + channel + e) * u_of_group[e];
+    sums[gl_WorkGroupID.x * p.n_params + o] = sum;
+  }
+  const uint n_groups = (p.d_inner + n_of_group - 1) / n_of_group;
+  const uint n_teams = (n_groups + BX_SSM_IN_VEC_TEAM - 1) / BX_SSM_IN_VEC_TEAM;
+  const uint team = gl_WorkGroupID.x / BX_SSM_IN_VEC_TEAM;
+  const uint first = team * BX_SSM_IN_VEC_TEAM;
+  const uint size = min(BX_SSM_IN_VEC_TEAM, n_groups - first);
+  if (!is_last_group(team, size)) return;
+  for (uint o = me; o < p.n_params; o += gl_WorkGroupSize.x)
+    sums[(n_groups + team) * p.n_params + o] = sum_of_rows(first, size, o);
+  if (!is_last_group(n_teams, n_teams)) return;
+  for (uint o = me; o < p.n_params; o += gl_WorkGroupSize.x)
+    params[o] = sum_of_rows(n_groups, n_teams, o);
+}
+
+void main() {
+  load_codebook(p.in_proj, kForm, 0);
+  codebook_barrier();
+  const uint n_out = 2 * p.d_inner;
+  const uint n_of_group = gl_NumSubgroups * kOuts;
+  const uint channel = gl_WorkGroupID.x * n_of_group;
+  const uint first = channel + gl_SubgroupID * kOuts;
+  if (first < n_out) compute(first, n_out, channel);  // uniform in the subgroup
+  if (kHasParams && channel < p.d_inner) add_params(channel, n_of_group);
 }

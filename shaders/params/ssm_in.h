@@ -10,10 +10,12 @@ namespace bitaxon::vulkan {
 
 struct SsmInVecPush {
   WeightAddress in_proj;      // [2E, D]
-  WeightAddress in_bias;      // [2E], float32, when HAS_BIAS
-  WeightAddress norm;         // [D], when NORM_FORM is not BX_FORM_ABSENT
   WeightAddress conv_weight;  // [E, K]
-  WeightAddress conv_bias;    // [E], float32, when HAS_CONV_BIAS
+  WeightAddress params;       // [P, E], when PARAMS_FORM is not BX_FORM_ABSENT
+  uvec2 in_bias;              // address of [2E] floats, when HAS_BIAS
+  uvec2 norm;                 // address of [D] floats, when NORM_FORM is not BX_FORM_ABSENT
+  uvec2 conv_bias;            // address of [E] floats, when HAS_CONV_BIAS
+  uint n_params;              // P
   uint d_inner;               // E
   uint d_model;               // D
   uint d_conv;                // K
@@ -48,7 +50,11 @@ struct SsmTailPush {
 #define BX_SSM_IN_VEC_OUTS 4  // rows of in_proj per subgroup
 #define BX_SSM_IN_VEC_HAS_BIAS 5
 #define BX_SSM_IN_VEC_HAS_CONV_BIAS 6
-#define BX_SSM_IN_VEC_CODES 7  // see params/mat_vec.h
+#define BX_SSM_IN_VEC_CODES 7        // see params/mat_vec.h
+#define BX_SSM_IN_VEC_PARAMS_FORM 8  // form of the second weight, or BX_FORM_ABSENT
+
+// The number of workgroups whose sums are added up before the sums of all are.
+#define BX_SSM_IN_VEC_TEAM 16
 
 // Specialization constants of ssm_conv.
 #define BX_SSM_CONV_GROUP_SIZE 0

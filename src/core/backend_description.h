@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,6 +40,11 @@ class BackendDescription {
   virtual std::shared_ptr<const Weight> describe(const WeightDesc& desc) const = 0;
   /// Bytes of scratch that the node needs. A plan places them in the arena.
   virtual std::size_t workspace(const NodeView& node) const = 0;
+  /// Bytes of scratch that two nodes need together, if the backend runs them together. `second`
+  /// follows `first` in the plan.
+  virtual std::optional<std::size_t> joint_workspace(const NodeView&, const NodeView&) const {
+    return std::nullopt;
+  }
   /// The total bytes that buffers of these sizes take if they are allocated in this order.
   virtual std::uint64_t allocated_bytes(std::span<const std::uint64_t> sizes) const {
     return std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0});

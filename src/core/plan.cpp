@@ -38,6 +38,29 @@ std::vector<std::int32_t> live_nodes(const Graph& graph) {
   return order;
 }
 
+/// Joins nodes that the device runs together, and finds the sizes of scratch.
+void find_scratch(Plan& plan, const WorkspaceQuery& workspace,
+                  const JointWorkspaceQuery& joint_workspace) {
+  const std::size_t n = plan.order.size();
+  plan.scratch.resize(n);
+  plan.joined.assign(n, 0);
+  for (std::size_t place = 0; place < n; ++place) {
+    Placement& scratch = plan.scratch[place];
+    scratch.first = scratch.last = static_cast<std::int32_t>(place);
+    std::optional<std::size_t> together;
+    if (joint_workspace && place + 1 < n)
+      together = joint_workspace(plan.node(place), plan.node(place + 1));
+    if (!together) {
+      scratch.size_bytes = workspace(plan.node(place));
+      continue;
+    }
+    plan.joined[place] = 1;
+    scratch.size_bytes = *together;
+    ++scratch.last;
+    ++place;  // the second node needs no scratch of its own, and is not joined with a third one
+  }
+}
+
 void find_lifetimes(Plan& plan) {
   const Graph& graph = *plan.graph;
   std::vector<char> seen(graph.values().size(), 0);
@@ -47,8 +70,10 @@ void find_lifetimes(Plan& plan) {
       if (operand.value < 0 || !lives_in_arena(graph.value(operand.value))) continue;
       const auto id = static_cast<std::size_t>(operand.value);
       Placement& placement = plan.values[id];
-      if (seen[id] == 0) placement.first = place;
-      placement.last = place;
+      const auto at = static_cast<std::size_t>(place);
+      const std::int32_t first = place > 0 && plan.joined[at - 1] != 0 ? place - 1 : place;
+      if (seen[id] == 0) placement.first = first;
+      placement.last = plan.joined[at] != 0 ? place + 1 : place;
       seen[id] = 1;
     }
   }
@@ -103,21 +128,20 @@ std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const Workspa
   plan->order = live_nodes(*graph);
   plan->values.resize(graph->values().size());
   plan->graph = std::move(graph);
+  find_scratch(*plan, workspace, options.joint_workspace);
   find_lifetimes(*plan);
-  plan->scratch.resize(plan->order.size());
-  for (std::size_t place = 0; place < plan->order.size(); ++place) {
-    Placement& scratch = plan->scratch[place];
-    scratch.first = scratch.last = static_cast<std::int32_t>(place);
-    scratch.size_bytes = workspace(plan->node(place));
-  }
   place_all(*plan, options.reuse);
   return plan;
 }
 
 std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const BackendDescription& device,
                                      const ScheduleOptions& options) {
+  ScheduleOptions of_device = options;
+  of_device.joint_workspace = [&](const NodeView& first, const NodeView& second) {
+    return device.joint_workspace(first, second);
+  };
   return schedule(
-      std::move(graph), [&](const NodeView& node) { return device.workspace(node); }, options);
+      std::move(graph), [&](const NodeView& node) { return device.workspace(node); }, of_device);
 }
 
 }  // namespace bitaxon

@@ -83,6 +83,12 @@ class VulkanDescription final : public BackendDescription {
   std::size_t workspace(const NodeView& node) const override {
     return kernel_of(op_of(node.node())).workspace(node, caps_);
   }
+  std::optional<std::size_t> joint_workspace(const NodeView& first,
+                                             const NodeView& second) const override {
+    const JointKernel* joint = joint_kernel_of(first, second);
+    if (joint == nullptr) return std::nullopt;
+    return joint->workspace(first, second, caps_);
+  }
   std::uint64_t allocated_bytes(std::span<const std::uint64_t> sizes) const override {
     return vulkan::allocated_bytes(caps_, sizes);
   }

@@ -361,11 +361,15 @@ std::vector<OpTime> VulkanBackend::last_step_times() {
   std::int32_t previous = -1;
   for (std::size_t i = 0; i < nanoseconds.size(); ++i) {
     const BoundLaunch& launch = last_executable_->launches[i];
-    const NodeView node = plan.node(static_cast<std::size_t>(launch.node));
-    const OpInfo& op = op_info(node.node());
     const bool is_first = launch.node != std::exchange(previous, launch.node);
-    const Cost cost = is_first ? op.cost(node, last_sizes_) : Cost{};
-    times.push_back({.op = std::string(op.name),
+    std::string op;
+    Cost cost;
+    plan.visit_joined(static_cast<std::size_t>(launch.node), [&](const NodeView& node) {
+      if (!op.empty()) op += '+';
+      op += op_info(node.node()).name;
+      if (is_first) cost += cost_of(node, last_sizes_);
+    });
+    times.push_back({.op = std::move(op),
                      .label = launch.label,
                      .time_ns = nanoseconds[i],
                      .bytes = cost.bytes,

@@ -63,7 +63,7 @@ TEST(Schedule, AChainReusesMemory) {
 }
 
 /// A range of the arena, and the first and last step that need this range. needs_of() finds these
-/// steps in the graph, not in the lifetimes of the plan.
+/// steps in the graph, not in the lifetimes of the plan. Two joined nodes are needed at both steps.
 struct Need {
   Placement place;
   std::int32_t first, last;
@@ -73,6 +73,11 @@ std::vector<Need> needs_of(const Plan& plan) {
   const Graph& graph = *plan.graph;
   std::map<std::int32_t, Need> by_value;
   const auto end = static_cast<std::int32_t>(plan.order.size());
+  const auto is_joined = [&](std::int32_t step) {
+    return step >= 0 && plan.joined[static_cast<std::size_t>(step)] != 0;
+  };
+  const auto begin_of = [&](std::int32_t step) { return is_joined(step - 1) ? step - 1 : step; };
+  const auto end_of = [&](std::int32_t step) { return is_joined(step) ? step + 1 : step; };
   for (std::int32_t step = 0; step < end; ++step)
     for (const Operand& operand :
          graph.nodes()[static_cast<std::size_t>(plan.order[static_cast<std::size_t>(step)])]
@@ -81,9 +86,9 @@ std::vector<Need> needs_of(const Plan& plan) {
       const Value& value = graph.value(operand.value);
       if (value.kind != ValueKind::activation && value.kind != ValueKind::input) continue;
       const Placement& place = plan.values[static_cast<std::size_t>(operand.value)];
-      const std::int32_t first = value.kind == ValueKind::input ? 0 : step;
+      const std::int32_t first = value.kind == ValueKind::input ? 0 : begin_of(step);
       auto [it, is_new] = by_value.try_emplace(operand.value, Need{place, first, step});
-      it->second.last = value.is_output ? end : step;
+      it->second.last = value.is_output ? end : end_of(step);
     }
   std::vector<Need> needs;
   for (const auto& [id, need] : by_value) {
@@ -92,7 +97,7 @@ std::vector<Need> needs_of(const Plan& plan) {
     needs.push_back(need);
   }
   for (std::int32_t step = 0; step < end; ++step)
-    needs.push_back({plan.scratch[static_cast<std::size_t>(step)], step, step});
+    needs.push_back({plan.scratch[static_cast<std::size_t>(step)], begin_of(step), end_of(step)});
   return needs;
 }
 
@@ -146,6 +151,28 @@ TEST(Schedule, ValuesThatAreAliveTogetherDoNotOverlap) {
     EXPECT_LE(plan->arena_bytes, plan->unshared_bytes);
     EXPECT_TRUE(reuse || plan->arena_bytes == plan->unshared_bytes);
     expect_disjoint(*plan, !reuse);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(Schedule, JoinedNodesShareNoMemory) {
+  Random random("joined");
+  const auto scratch = [](const NodeView&) { return std::size_t{300}; };
+  const auto together = [](const NodeView& first, const NodeView& second) {
+    const bool joins = (first.node().operands[0].value + second.node().operands[0].value) % 3 != 0;
+    return joins ? std::optional<std::size_t>(700) : std::nullopt;
+  };
+  for (int round = 0; round < 300; ++round) {
+    const auto plan = schedule(random_graph(random), scratch, {.joint_workspace = together});
+    SCOPED_TRACE(round);
+    for (std::size_t place = 0; place < plan->order.size(); ++place) {
+      const bool is_second = place > 0 && plan->joined[place - 1] != 0;
+      const std::size_t size = plan->joined[place] != 0 ? 700 : is_second ? 0 : 300;
+      EXPECT_EQ(plan->scratch[place].size_bytes, size);
+      EXPECT_FALSE(is_second && plan->joined[place] != 0);
+    }
+    EXPECT_EQ(plan->joined.empty() || plan->joined.back() == 0, true);
+    expect_disjoint(*plan, false);
     if (testing::Test::HasFailure()) return;
   }
 }

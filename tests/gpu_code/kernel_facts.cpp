@@ -153,6 +153,9 @@ KernelFacts facts_of(const vulkan::Launch& launch) {
   facts.outs = value(kernel->outs, 1);
   facts.has_norm = value(kernel->norm_form, BX_FORM_ABSENT) != BX_FORM_ABSENT;
   if (facts.has_norm) facts.kernel += "+norm";
+  if (launch.shader == Shader::ssm_in_vec &&
+      constant_of(launch, BX_SSM_IN_VEC_PARAMS_FORM) != BX_FORM_ABSENT)
+    facts.kernel += "+params";
   if (value(kernel->x_quads, 1) == 0) facts.kernel += "+odd";
   return facts;
 }

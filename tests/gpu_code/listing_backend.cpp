@@ -40,18 +40,17 @@ std::vector<vulkan::MemoryAccess> accesses_of(const vulkan::Launch& launch, cons
 std::vector<ListedLaunch> launches_of(const Plan& plan, const StateLayout& layout,
                                       Precision precision, const vulkan::DeviceCaps& caps) {
   std::vector<ListedLaunch> listed;
+  std::vector<std::vector<vulkan::Launch>> launches =
+      vulkan::launches_of(plan, layout, precision, caps);
   for (std::size_t place = 0; place < plan.order.size(); ++place) {
-    const NodeView node = plan.node(place);
-    vulkan::LaunchContext context(caps, node, layout, plan.scratch[place].size_bytes);
-    context.precision = precision;
-    std::vector<vulkan::Launch> launches = vulkan::kernel_of(op_of(node.node())).launch(context);
-    for (vulkan::Launch& launch : launches) {
+    const Node& node = plan.node(place).node();
+    for (vulkan::Launch& launch : launches[place]) {
       ListedLaunch& added = listed.emplace_back();
       added.accesses = accesses_of(launch, plan, place);
       added.launch = std::move(launch);
-      added.label = std::string(node.node().label) + " " + std::string(op_info(node.node()).name);
+      added.label = node.label + " " + std::string(op_info(node).name);
       added.node = place;
-      added.of_node = launches.size();
+      added.of_node = launches[place].size();
     }
   }
   return listed;
@@ -72,7 +71,7 @@ std::shared_ptr<const Weight> ListingBackend::pack(const WeightDesc& desc, const
 }
 
 Executable ListingBackend::compile(std::shared_ptr<const Plan> plan, const PlanContext& context) {
-  sink_(launches_of(*plan, *context.state_layout, context.precision, device_));
+  sink_(gpu_code::launches_of(*plan, *context.state_layout, context.precision, device_));
   return {std::make_shared<std::shared_ptr<const Plan>>(std::move(plan))};
 }
 

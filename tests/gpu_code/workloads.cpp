@@ -47,7 +47,7 @@ void list_op_cases(const test::OpCases& cases, bool brief,
       ListingBackend backend(devices[k], [](const auto&) {});
       const auto plan = schedule(test::graph_of(backend, problem), *backend.description());
       for (const Precision precision : {Precision::exact, Precision::fast})
-        sink(k, launches_of(*plan, problem.layout(), precision, devices[k]));
+        sink(k, gpu_code::launches_of(*plan, problem.layout(), precision, devices[k]));
     }
   }
 }
@@ -82,7 +82,7 @@ void list_model(const std::filesystem::path& folder, const vulkan::DeviceCaps& c
   for (const StepKind& kind : step_kinds())
     for (const Precision precision : {Precision::exact, Precision::fast}) {
       const StepPlan made = plan_step(model, kind, precision, caps);
-      sink(launches_of(*made.plan, made.layout, precision, caps));
+      sink(gpu_code::launches_of(*made.plan, made.layout, precision, caps));
     }
 }
 
@@ -111,10 +111,12 @@ std::vector<StepLaunch> step_launches(const BaseModel& model, const ModelStep& s
       .n_rows = step.n_rows, .n_segments = 1, .n_outputs = 1, .position = step.position};
   std::vector<StepLaunch> launches;
   std::size_t node = std::size_t(-1);
-  for (ListedLaunch& listed : launches_of(*made.plan, made.layout, precision, caps)) {
+  for (ListedLaunch& listed : gpu_code::launches_of(*made.plan, made.layout, precision, caps)) {
     StepLaunch& added = launches.emplace_back();
     added.groups = vulkan::groups_of(listed.launch, sizes);
-    if (listed.node != node) added.cost = cost_of(made.plan->node(listed.node), sizes);
+    if (listed.node != node)
+      made.plan->visit_joined(listed.node,
+                              [&](const NodeView& one) { added.cost += cost_of(one, sizes); });
     node = listed.node;
     added.listed = std::move(listed);
   }
@@ -126,7 +128,7 @@ std::vector<ListedLaunch> decode_launches(const BaseModel& model, int n_sequence
   StepDemand demand;
   for (int i = 0; i < n_sequences; ++i) demand.add(1, StepOutput::token, {.temperature = 1});
   const StepPlan made = plan_step(model, kind_of(demand, false), precision, caps);
-  return launches_of(*made.plan, made.layout, precision, caps);
+  return gpu_code::launches_of(*made.plan, made.layout, precision, caps);
 }
 
 /// A workload whose plans are made for each device anew.

@@ -39,6 +39,10 @@ struct ChangedDescription final : public BackendDescription {
     return inner->describe(desc);
   }
   std::size_t workspace(const NodeView& node) const override { return inner->workspace(node); }
+  std::optional<std::size_t> joint_workspace(const NodeView& first,
+                                             const NodeView& second) const override {
+    return inner->joint_workspace(first, second);
+  }
   std::uint64_t allocated_bytes(std::span<const std::uint64_t> sizes) const override {
     return inner->allocated_bytes(sizes);
   }

@@ -1,9 +1,12 @@
 //   v, z = split(in_proj @ rms(x) + in_bias)
 //   u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e]), older rows from the tail
+//
+// For a single row, the launch can also compute the product with u that follows.
 #include "ops/ssm_in.h"
 
 #include <array>
 
+#include "ops/linear.h"
 #include "shaders/params/ssm_in.h"
 #include "vulkan/kernels/mat_vec.h"
 #include "vulkan/kernels/product.h"
@@ -23,6 +26,8 @@ struct SsmInPlan {
   ScratchPlan::Block v;        ///< [R, E]; used only for several rows
   ProductPlan product;         ///< used only for several rows
   ScratchPlan::Block no_tail;  ///< bound instead of the tail if the tail has no rows
+  /// Bound instead of what only a joint kernel writes; used only for a single row.
+  ScratchPlan::Block unused[3];
 
   SsmInPlan(const NodeView& node, const DeviceCaps&)
       : n_rows(node.shape(x)[0]),
@@ -34,6 +39,27 @@ struct SsmInPlan {
       product = ProductPlan(scratch, n_rows, d_model, node.has(norm));
     }
     if (d_conv == 1) no_tail = scratch.take(1);
+    if (n_rows == 1)
+      for (ScratchPlan::Block& block : unused) block = scratch.take(1);
+  }
+};
+
+std::uint32_t outs_per_group(const DeviceCaps& caps) {
+  return subgroups_per_group(caps, group_size(caps)) * kOutsPerSubgroup;
+}
+
+/// The plan of ssm_in for a single row, and of the product that follows.
+struct SsmInParamsPlan : SsmInPlan {
+  std::int64_t n_params;
+  std::int64_t n_teams;
+  ScratchPlan::Block sums;  ///< [workgroups + teams, P]
+
+  SsmInParamsPlan(const NodeView& first, const NodeView& second, const DeviceCaps& caps)
+      : SsmInPlan(first, caps), n_params(second.shape(linear_operand::y)[1]) {
+    // If the device chooses smaller subgroups, there are more outputs per workgroup.
+    const std::int64_t n_groups = divide_up<std::int64_t>(d_inner, outs_per_group(caps));
+    n_teams = divide_up<std::int64_t>(n_groups, BX_SSM_IN_VEC_TEAM);
+    sums = scratch.take((n_groups + n_teams) * n_params);
   }
 };
 
@@ -42,9 +68,16 @@ Binding bind_tail(const LaunchContext& context, const SsmInPlan& plan, Access ac
   return context.scratch(plan.no_tail, access);
 }
 
-Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan) {
+/// The product that follows, and the memory for its sums.
+struct ParamsProduct {
+  WeightUse weight;
+  std::int64_t n = 0;
+  Binding y, sums, counters;
+};
+
+Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan,
+                  const ParamsProduct& params) {
   const std::uint32_t group = group_size(context.caps);
-  const std::uint32_t rows_per_group = subgroups_per_group(context.caps, group) * kOutsPerSubgroup;
   const auto strides = context.strides(tail);
   Launch launch;
   launch.shader = Shader::ssm_in_vec;
@@ -56,23 +89,39 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan) {
       {BX_SSM_IN_VEC_OUTS, kOutsPerSubgroup},
       {BX_SSM_IN_VEC_HAS_BIAS, context.has(in_bias) ? 1U : 0U},
       {BX_SSM_IN_VEC_HAS_CONV_BIAS, context.has(conv_bias) ? 1U : 0U},
-      {BX_SSM_IN_VEC_CODES, codes_of_products(context.caps, context.precision)}};
+      {BX_SSM_IN_VEC_CODES, codes_of_products(context.caps, context.precision)},
+      {BX_SSM_IN_VEC_PARAMS_FORM, params.weight.form}};
   launch.set_push(SsmInVecPush{.in_proj = context.address(in_proj),
-                               .in_bias = context.address(in_bias),
-                               .norm = context.address(norm),
                                .conv_weight = context.address(conv_weight),
-                               .conv_bias = context.address(conv_bias),
+                               .params = params.weight.address,
+                               .in_bias = context.address(in_bias).data,
+                               .norm = context.address(norm).data,
+                               .conv_bias = context.address(conv_bias).data,
+                               .n_params = to_uint(params.n),
                                .d_inner = to_uint(plan.d_inner),
                                .d_model = to_uint(plan.d_model),
                                .d_conv = to_uint(plan.d_conv),
                                .slot_stride = strides.slot,
                                .version_stride = strides.version,
                                .eps = context.params<SsmInParams>().eps});
-  launch.bindings = {context.step(), context.bind(x, Access::read),
-                     bind_tail(context, plan, Access::read_write), context.bind(u, Access::write),
-                     context.bind(z, Access::write)};
-  launch.grid[0].count = groups_for(2 * plan.d_inner, rows_per_group);
+  launch.bindings = {context.step(),
+                     context.bind(x, Access::read),
+                     bind_tail(context, plan, Access::read_write),
+                     context.bind(u, Access::write),
+                     context.bind(z, Access::write),
+                     params.y,
+                     params.sums,
+                     params.counters};
+  launch.grid[0].count = groups_for(2 * plan.d_inner, outs_per_group(context.caps));
   return launch;
+}
+
+/// The launch of ssm_in alone.
+Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan) {
+  const auto unused = [&](int i) { return context.scratch(plan.unused[i], Access::read_write); };
+  return vec_launch(
+      context, plan,
+      {.weight = {}, .n = 0, .y = unused(0), .sums = unused(1), .counters = unused(2)});
 }
 
 std::vector<Launch> launches(const LaunchContext& context, const SsmInPlan& plan) {
@@ -105,7 +154,36 @@ std::vector<Launch> launches(const LaunchContext& context, const SsmInPlan& plan
   return all;
 }
 
+/// Whether `second` is a plain product with all of u, and there is a single row.
+bool fits(const NodeView& first, const NodeView& second) {
+  if (op_of(first.node()) != OpId::ssm_in || op_of(second.node()) != OpId::linear) return false;
+  const bool is_plain = !second.has(linear_operand::norm) && !second.has(linear_operand::bias) &&
+                        !second.has(linear_operand::residual) &&
+                        second.params<LinearParams>().select != RowSelect::outputs;
+  return is_plain && first.shape(x)[0] == 1 &&
+         second.operand(linear_operand::x).value == first.operand(u).value &&
+         second.shape(linear_operand::weight)[2] == first.shape(u)[1];
+}
+
+std::vector<Launch> joint_launches(const LaunchContext& first, const LaunchContext& second) {
+  const SsmInParamsPlan plan(first, second, first.caps);
+  return {vec_launch(
+      first, plan,
+      {.weight = {second.form(linear_operand::weight), second.address(linear_operand::weight)},
+       .n = plan.n_params,
+       .y = second.bind(linear_operand::y, Access::write),
+       .sums = first.scratch(plan.sums, Access::read_write),
+       .counters = first.counters(plan.n_teams + 1)})};
+}
+
 }  // namespace
+
+const JointKernel ssm_in_params_kernel{
+    fits,
+    [](const NodeView& first, const NodeView& second, const DeviceCaps& caps) {
+      return SsmInParamsPlan(first, second, caps).scratch.size_bytes();
+    },
+    joint_launches};
 
 const VulkanKernel ssm_in_kernel = kernel_with_plan<SsmInPlan, launches>();
 

@@ -91,16 +91,31 @@ class Resolver {
   std::size_t place_;
 };
 
-/// The cost of a node in a step that fills the bucket and begins at position 0.
-Cost full_cost_of(const NodeView& node) {
-  StepSizes sizes;
-  for (const Operand& operand : node.node().operands) {
-    if (operand.value < 0) continue;
-    const Value& value = node.graph().value(operand.value);
-    if (value.row_space == RowSpace::rows) sizes.n_rows = value.shape[0];
-    if (value.row_space == RowSpace::outputs) sizes.n_outputs = value.shape[0];
-  }
-  return cost_of(node, sizes);
+/// "layer_3 ssm_in", or "layer_3 ssm_in+linear" of joined nodes.
+std::string name_of_nodes(const Plan& plan, std::size_t place) {
+  std::string name;
+  plan.visit_joined(place, [&](const NodeView& node) {
+    name += name.empty() ? node.node().label + " " : "+";
+    name += op_info(node.node()).name;
+  });
+  return name;
+}
+
+/// The cost of a node, and of the one joined with it, in a step that fills the bucket and begins at
+/// position 0.
+Cost full_cost_of(const Plan& plan, std::size_t place) {
+  Cost cost;
+  plan.visit_joined(place, [&](const NodeView& node) {
+    StepSizes sizes;
+    for (const Operand& operand : node.node().operands) {
+      if (operand.value < 0) continue;
+      const Value& value = node.graph().value(operand.value);
+      if (value.row_space == RowSpace::rows) sizes.n_rows = value.shape[0];
+      if (value.row_space == RowSpace::outputs) sizes.n_outputs = value.shape[0];
+    }
+    cost += cost_of(node, sizes);
+  });
+  return cost;
 }
 
 /// Makes the grid independent of the step where possible: if the bucket has room for only one row,
@@ -108,20 +123,6 @@ Cost full_cost_of(const NodeView& node) {
 void settle_grid(Launch& launch, const Graph& graph) {
   for (GridAxis& axis : launch.grid)
     if (axis.per != RowSpace::none && capacity_of(graph, axis.per) == 1) axis.per = RowSpace::none;
-}
-
-/// The launches of each node of the plan.
-std::vector<std::vector<Launch>> launches_of(const VulkanExecutable& executable,
-                                             const DeviceCaps& caps) {
-  const Plan& plan = *executable.plan;
-  std::vector<std::vector<Launch>> launches;
-  for (std::size_t place = 0; place < plan.order.size(); ++place) {
-    LaunchContext context(caps, plan.node(place), *executable.context.state_layout,
-                          plan.scratch[place].size_bytes);
-    context.precision = executable.context.precision;
-    launches.push_back(kernel_of(op_of(context.node())).launch(context));
-  }
-  return launches;
 }
 
 /// Gives each launch its own counters. Returns the bytes of all of them.
@@ -143,12 +144,13 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps, Pipelin
                    const AllocateZeros& allocate_zeros) {
   const Plan& plan = *executable.plan;
   const Graph& graph = *plan.graph;
-  std::vector<std::vector<Launch>> launches = launches_of(executable, caps);
+  std::vector<std::vector<Launch>> launches =
+      launches_of(plan, *executable.context.state_layout, executable.context.precision, caps);
   if (const std::size_t size_bytes = place_counters(launches); size_bytes > 0)
     executable.counters = allocate_zeros(size_bytes);
   for (std::size_t place = 0; place < plan.order.size(); ++place) {
     const Resolver resolver(executable, caps, place);
-    const Node& node = resolver.node();
+    const std::string name = name_of_nodes(plan, place);
     bool first = true;
     for (Launch& launch : launches[place]) {
       BoundLaunch bound;
@@ -158,9 +160,8 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps, Pipelin
         bound.ranges.push_back(resolver.resolve(binding));
       if (!launch.indirect.empty()) bound.indirect = resolver.resolve(launch.indirect[0]);
       bound.pipeline = &pipelines.find(launch);
-      bound.label =
-          fmt::format("{} {}: {}", node.label, op_info(node).name, name_of(launch.shader));
-      if (first) bound.cost = full_cost_of(plan.node(place));
+      bound.label = fmt::format("{}: {}", name, name_of(launch.shader));
+      if (first) bound.cost = full_cost_of(plan, place);
       first = false;
       bound.node = static_cast<std::int32_t>(place);
       bound.launch = std::move(launch);

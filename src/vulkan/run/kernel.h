@@ -1,6 +1,7 @@
 // The table of Vulkan kernels. The kernel of an op turns a node with this op into launches.
 #pragma once
 
+#include "core/plan.h"
 #include "ops/op.h"
 #include "vulkan/run/launch.h"
 
@@ -39,5 +40,23 @@ constexpr VulkanKernel kernel_without_scratch(std::vector<Launch> (*launch)(cons
 #undef BX_OP
 
 const VulkanKernel& kernel_of(OpId op);
+
+/// Kernels for two nodes that follow one another in a plan, where launches of one would do little. A
+/// node may run alone or joined, so it keeps its own kernel.
+struct JointKernel {
+  /// Whether the two nodes run together.
+  bool (*fits)(const NodeView& first, const NodeView& second);
+  std::size_t (*workspace)(const NodeView& first, const NodeView& second, const DeviceCaps& caps);
+  /// The dispatches of both nodes. The scratch of `first` is for both.
+  std::vector<Launch> (*launch)(const LaunchContext& first, const LaunchContext& second);
+};
+extern const JointKernel ssm_in_params_kernel;
+
+/// The joint kernel of two nodes; nullptr if they run one after the other.
+const JointKernel* joint_kernel_of(const NodeView& first, const NodeView& second);
+
+/// The launches of each node of a plan. A node that runs together with the one before has none.
+std::vector<std::vector<Launch>> launches_of(const Plan& plan, const StateLayout& layout,
+                                             Precision precision, const DeviceCaps& caps);
 
 }  // namespace bitaxon::vulkan

@@ -1,0 +1,78 @@
+// Tests kernels that run two nodes together: the results are those of the nodes one by one.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "cases/op_harness.h"
+#include "support/backends.h"
+#include "vulkan_tests/test_device.h"
+
+namespace bitaxon::test {
+namespace {
+
+struct Sizes {
+  std::int64_t d_model = 64, d_inner = 96, n_params = 33;
+  Format format = Format::f32;  ///< of the second product
+  std::uint32_t n_rows = 1;
+  std::int64_t d_conv = 4;
+};
+
+/// ssm_in, and the product with u that follows.
+OpProblem ssm_in_and_params(const Sizes& sizes) {
+  OpProblem p("ssm_in and params");
+  const std::int64_t capacity = sizes.n_rows;
+  p.set_step(std::vector<CaseSegment>{{.n_rows = sizes.n_rows, .position = 6}}, capacity);
+  const auto x = p.add_input(sizes.d_model, 1);
+  const auto norm = p.add_weight(Format::f32, {1, 1, sizes.d_model}, 0.3, 1);
+  const auto in_proj = p.add_weight(Format::f16, {1, 2 * sizes.d_inner, sizes.d_model}, 0.2);
+  const auto taps = p.add_weight(Format::f32, {1, sizes.d_inner, sizes.d_conv}, 0.5);
+  const auto bias = p.add_weight(Format::f32, {1, 1, sizes.d_inner}, 0.3);
+  const auto params = p.add_weight(sizes.format, {1, sizes.n_params, sizes.d_inner}, 0.1);
+  const auto tail = p.add_state(DType::f32, {sizes.d_conv - 1, sizes.d_inner});
+  p.fill_state(tail, 1);
+  p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+    const auto [u, z] = ssm_in(h.inputs[x],
+                               {.norm = h.weights[norm],
+                                .in_proj = h.weights[in_proj],
+                                .in_bias = {},
+                                .conv_weight = h.weights[taps],
+                                .conv_bias = h.weights[bias]},
+                               1e-6F, h.states[tail]);
+    return {u, z, linear(u, h.weights[params])};
+  };
+  return p;
+}
+
+/// The number of joined nodes of the problem's plan.
+std::ptrdiff_t n_joined(const OpProblem& problem) {
+  const auto plan = schedule(graph_of(vulkan_backend(), problem), *vulkan_backend().description());
+  return std::ranges::count(plan->joined, 1);
+}
+
+TEST(JointKernels, SsmInComputesTheProductThatFollows) {
+  for (const Sizes& sizes :
+       {Sizes{}, Sizes{.d_inner = 13, .n_params = 3}, Sizes{.format = Format::f16, .d_conv = 1},
+        Sizes{.d_inner = 2112, .n_params = 200, .format = Format::q4_g64},
+        Sizes{.d_inner = 5120, .n_params = 7, .format = Format::nf4_nested},
+        Sizes{.d_inner = 1024, .format = Format::q8_g64}}) {
+    SCOPED_TRACE(sizes.d_inner);
+    const OpProblem problem = ssm_in_and_params(sizes);
+    EXPECT_EQ(n_joined(problem), 1);
+    const OpRun expected = run_op(reference_backend(), problem);
+    // The second run finds the counters as the first one has left them.
+    for (const Precision precision : {Precision::exact, Precision::fast}) {
+      const OpRun run = run_op(vulkan_backend(), problem, precision);
+      EXPECT_TRUE(run.violations.empty());
+      const Tolerance tolerance{2e-5, "sums of thousands of products"};
+      for (const std::string& difference : differences(run, expected, tolerance))
+        ADD_FAILURE() << difference;
+    }
+  }
+}
+
+TEST(JointKernels, SeveralRowsRunOneByOne) {
+  EXPECT_EQ(n_joined(ssm_in_and_params({.n_rows = 2})), 0);
+}
+
+}  // namespace
+}  // namespace bitaxon::test
