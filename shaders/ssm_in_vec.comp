@@ -5,8 +5,8 @@
 //   new tail = the old tail without its oldest row, followed by v
 // With a second weight, also the product that follows:
 //   params[o] = sum_e w[o, e] * u[e]
-// A workgroup computes the part of each sum that belongs to its channels. The last workgroup of a
-// team of TEAM adds up the parts of the team, and the last team adds up all teams.
+// A workgroup computes the part of each sum that belongs to its channels, and the last one adds up
+// the parts (lib/team_sums.glsl).
 //
 // Bindings: step; x [1, D]; tail (the state) [K-1, E], oldest row first (any buffer when K is 1);
 //   u [1, E]; z [1, E]; with a second weight: params [1, P], sums [workgroups + teams, P], and
@@ -43,7 +43,7 @@ layout(set = 0, binding = 6, scalar) coherent buffer Sums { float sums[]; };
 layout(set = 0, binding = 7, scalar) coherent buffer Counters { uint counters[]; };
 layout(push_constant, scalar) uniform Push { SsmInVecPush p; };
 
-#include "lib/last_group.glsl"
+#include "lib/team_sums.glsl"
 
 const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
 const bool kHasParams = kParamsForm != BX_FORM_ABSENT;
@@ -108,12 +108,6 @@ void compute(const uint first, const uint n_out, const uint channel) {
   }
 }
 
-float sum_of_rows(const uint first, const uint n, const uint o) {
-  float sum = 0.0;
-  for (uint i = first; i < first + n; ++i) sum += sums[i * p.n_params + o];
-  return sum;
-}
-
 // Adds the products of the second weight with the channels of this workgroup, `n_of_group` or fewer
 // from `channel` on. All invocations must call this function, in uniform control flow.
 void add_params(const uint channel, const uint n_of_group) {
@@ -127,16 +121,10 @@ void add_params(const uint channel, const uint n_of_group) {
     sums[gl_WorkGroupID.x * p.n_params + o] = sum;
   }
   const uint n_groups = (p.d_inner + n_of_group - 1) / n_of_group;
-  const uint n_teams = (n_groups + BX_SSM_IN_VEC_TEAM - 1) / BX_SSM_IN_VEC_TEAM;
-  const uint team = gl_WorkGroupID.x / BX_SSM_IN_VEC_TEAM;
-  const uint first = team * BX_SSM_IN_VEC_TEAM;
-  const uint size = min(BX_SSM_IN_VEC_TEAM, n_groups - first);
-  if (!is_last_group(team, size)) return;
+  uint first, n_sums;
+  if (!have_team_sums(gl_WorkGroupID.x, n_groups, p.n_params, first, n_sums)) return;
   for (uint o = me; o < p.n_params; o += gl_WorkGroupSize.x)
-    sums[(n_groups + team) * p.n_params + o] = sum_of_rows(first, size, o);
-  if (!is_last_group(n_teams, n_teams)) return;
-  for (uint o = me; o < p.n_params; o += gl_WorkGroupSize.x)
-    params[o] = sum_of_rows(n_groups, n_teams, o);
+    params[o] = sum_of_arrays(first, n_sums, p.n_params, o);
 }
 
 void main() {

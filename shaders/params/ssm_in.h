@@ -53,9 +53,6 @@ struct SsmTailPush {
 #define BX_SSM_IN_VEC_CODES 7        // see params/mat_vec.h
 #define BX_SSM_IN_VEC_PARAMS_FORM 8  // form of the second weight, or BX_FORM_ABSENT
 
-// The number of workgroups whose sums are added up before the sums of all are.
-#define BX_SSM_IN_VEC_TEAM 16
-
 // Specialization constants of ssm_conv.
 #define BX_SSM_CONV_GROUP_SIZE 0
 #define BX_SSM_CONV_FORM 1

@@ -12,6 +12,7 @@
 #include "params/moe_swiglu.h"
 #include "params/moe_swiglu_tile.h"
 #include "params/product_coop.h"
+#include "params/product_route.h"
 #include "params/product_tile.h"
 #include "params/product_vec.h"
 #include "params/ssm_in.h"
@@ -66,6 +67,10 @@ constexpr WeightKernel kWeightKernels[] = {
      .form = BX_MOE_ROUTE_FORM,
      .norm_form = BX_MOE_ROUTE_NORM_FORM,
      .more_forms = {BX_MOE_ROUTE_SHARED_FORM, kNone, kNone}},
+    {.shader = Shader::product_route,
+     .kind = KernelKind::vec,
+     .form = BX_PRODUCT_ROUTE_FORM,
+     .outs = BX_PRODUCT_ROUTE_OUTS},
     {.shader = Shader::product_tile,
      .kind = KernelKind::tile,
      .form = BX_PRODUCT_TILE_FORM,

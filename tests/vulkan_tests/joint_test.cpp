@@ -59,7 +59,6 @@ TEST(JointKernels, SsmInComputesTheProductThatFollows) {
     const OpProblem problem = ssm_in_and_params(sizes);
     EXPECT_EQ(n_joined(problem), 1);
     const OpRun expected = run_op(reference_backend(), problem);
-    // The second run finds the counters as the first one has left them.
     for (const Precision precision : {Precision::exact, Precision::fast}) {
       const OpRun run = run_op(vulkan_backend(), problem, precision);
       EXPECT_TRUE(run.violations.empty());
@@ -70,7 +69,66 @@ TEST(JointKernels, SsmInComputesTheProductThatFollows) {
   }
 }
 
+struct RouteSizes {
+  std::int64_t d_model = 64, n_cols = 96, n_experts = 8;
+  std::int64_t top_k = 2;
+  Format format = Format::f16;  ///< of the product
+  Format gates = Format::f32;
+  bool shared = true, norm = true, bias = false, residual = true, renormalizes = false;
+  std::uint32_t n_rows = 1;
+};
+
+/// A product, and the router that reads it.
+OpProblem product_and_route(const RouteSizes& sizes) {
+  OpProblem p("product and route");
+  p.set_step(std::vector<CaseSegment>{{.n_rows = sizes.n_rows, .position = 6}}, sizes.n_rows);
+  const auto x = p.add_input(sizes.n_cols, 1);
+  const auto residual = p.add_input(sizes.d_model, 1);
+  const auto weight = p.add_weight(sizes.format, {1, sizes.d_model, sizes.n_cols}, 0.1);
+  const auto bias = p.add_weight(Format::f32, {1, 1, sizes.d_model}, 0.3);
+  const auto norm = p.add_weight(Format::f32, {1, 1, sizes.d_model}, 0.3, 1);
+  const auto gate = p.add_weight(sizes.gates, {1, sizes.n_experts, sizes.d_model}, 0.2);
+  const auto shared = p.add_weight(sizes.gates, {1, 1, sizes.d_model}, 0.2);
+  p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+    const Tensor y = linear(h.inputs[x], h.weights[weight],
+                            {.bias = sizes.bias ? h.weights[bias] : Tensor(),
+                             .residual = sizes.residual ? h.inputs[residual] : Tensor()});
+    const MoeRouteResult route =
+        moe_route(y, sizes.norm ? h.weights[norm] : Tensor(), 1e-6F, h.weights[gate],
+                  sizes.shared ? h.weights[shared] : Tensor(), sizes.top_k, sizes.renormalizes);
+    return {y, route.normed, route.experts, route.gates};
+  };
+  return p;
+}
+
+TEST(JointKernels, AProductRoutesItsRow) {
+  for (const RouteSizes& sizes :
+       {RouteSizes{}, RouteSizes{.d_model = 13, .n_cols = 7, .top_k = 1, .shared = false},
+        RouteSizes{.d_model = 2560, .n_cols = 128, .format = Format::q4_g64, .gates = Format::f16},
+        RouteSizes{.d_model = 1088,
+        .n_experts = 128,
+        .top_k = 8,
+        .gates = Format::q8_g64,
+        .shared = false,
+        .bias = true,
+        .renormalizes = true},
+        RouteSizes{.d_model = 512, .n_experts = 512, .norm = false, .residual = false}}) {
+    SCOPED_TRACE(sizes.d_model);
+    const OpProblem problem = product_and_route(sizes);
+    EXPECT_EQ(n_joined(problem), 1);
+    const OpRun expected = run_op(reference_backend(), problem);
+    for (int i = 0; i < 2; ++i) {
+      const OpRun run = run_op(vulkan_backend(), problem);
+      EXPECT_TRUE(run.violations.empty());
+      const Tolerance tolerance{2e-5, "sums of thousands of products"};
+      for (const std::string& difference : differences(run, expected, tolerance))
+        ADD_FAILURE() << difference;
+    }
+  }
+}
+
 TEST(JointKernels, SeveralRowsRunOneByOne) {
+  EXPECT_EQ(n_joined(product_and_route({.n_rows = 2})), 0);
   EXPECT_EQ(n_joined(ssm_in_and_params({.n_rows = 2})), 0);
 }
 

@@ -11,6 +11,7 @@
 #include "vulkan/kernels/mat_vec.h"
 #include "vulkan/kernels/product.h"
 #include "vulkan/kernels/ssm_launches.h"
+#include "vulkan/kernels/team_sums.h"
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
@@ -51,16 +52,13 @@ std::uint32_t outs_per_group(const DeviceCaps& caps) {
 /// The plan of ssm_in for a single row, and of the product that follows.
 struct SsmInParamsPlan : SsmInPlan {
   std::int64_t n_params;
-  std::int64_t n_teams;
-  ScratchPlan::Block sums;  ///< [workgroups + teams, P]
+  TeamSums sums;
 
+  // If the device chooses smaller subgroups, there are fewer workgroups.
   SsmInParamsPlan(const NodeView& first, const NodeView& second, const DeviceCaps& caps)
-      : SsmInPlan(first, caps), n_params(second.shape(linear_operand::y)[1]) {
-    // If the device chooses smaller subgroups, there are more outputs per workgroup.
-    const std::int64_t n_groups = divide_up<std::int64_t>(d_inner, outs_per_group(caps));
-    n_teams = divide_up<std::int64_t>(n_groups, BX_SSM_IN_VEC_TEAM);
-    sums = scratch.take((n_groups + n_teams) * n_params);
-  }
+      : SsmInPlan(first, caps),
+        n_params(second.shape(linear_operand::y)[1]),
+        sums(scratch, groups_for(d_inner, outs_per_group(caps)), n_params) {}
 };
 
 Binding bind_tail(const LaunchContext& context, const SsmInPlan& plan, Access access) {
@@ -172,8 +170,8 @@ std::vector<Launch> joint_launches(const LaunchContext& first, const LaunchConte
       {.weight = {second.form(linear_operand::weight), second.address(linear_operand::weight)},
        .n = plan.n_params,
        .y = second.bind(linear_operand::y, Access::write),
-       .sums = first.scratch(plan.sums, Access::read_write),
-       .counters = first.counters(plan.n_teams + 1)})};
+       .sums = first.scratch(plan.sums.sums, Access::read_write),
+       .counters = first.counters(plan.sums.n_counters())})};
 }
 
 }  // namespace

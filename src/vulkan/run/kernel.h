@@ -51,6 +51,7 @@ struct JointKernel {
   std::vector<Launch> (*launch)(const LaunchContext& first, const LaunchContext& second);
 };
 extern const JointKernel ssm_in_params_kernel;
+extern const JointKernel product_route_kernel;
 
 /// The joint kernel of two nodes; nullptr if they run one after the other.
 const JointKernel* joint_kernel_of(const NodeView& first, const NodeView& second);
