@@ -52,6 +52,7 @@ struct SsmTailPush {
 #define BX_SSM_IN_VEC_HAS_CONV_BIAS 6
 #define BX_SSM_IN_VEC_CODES 7        // see params/mat_vec.h
 #define BX_SSM_IN_VEC_PARAMS_FORM 8  // form of the second weight, or BX_FORM_ABSENT
+#define BX_SSM_IN_VEC_ROWS 9
 
 // Specialization constants of ssm_conv.
 #define BX_SSM_CONV_GROUP_SIZE 0

@@ -44,6 +44,7 @@ constexpr WeightKernel kWeightKernels[] = {
      .kind = KernelKind::vec,
      .form = BX_SSM_IN_VEC_FORM,
      .outs = BX_SSM_IN_VEC_OUTS,
+     .rows = BX_SSM_IN_VEC_ROWS,
      .norm_form = BX_SSM_IN_VEC_NORM_FORM},
     {.shader = Shader::attn_in_vec,
      .kind = KernelKind::vec,

@@ -19,10 +19,6 @@ namespace {
 constexpr std::int64_t kMostVecRows = 16;
 constexpr std::uint32_t kTileOuts = 64;
 
-/// The number of outputs per subgroup of product_vec. It is small for two reasons: the sums for all
-/// rows of x are in registers, and the unrolled loops make the first compilation longer.
-std::uint32_t outs_per_subgroup(std::uint32_t rows) { return rows > 8 ? 2 : 4; }
-
 RowSpace space_of(ProductRows rows) {
   return rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::outputs;
 }
@@ -192,8 +188,12 @@ bool has_matrix_units(const DeviceCaps& caps) {
 
 }  // namespace
 
+bool reads_weight_once(std::int64_t n_rows) { return n_rows <= kMostVecRows; }
+
+std::uint32_t outs_per_subgroup(std::uint32_t rows) { return rows > 8 ? 2 : 4; }
+
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precision precision) {
-  if (n_rows <= kMostVecRows) {
+  if (reads_weight_once(n_rows)) {
     const auto rows = static_cast<std::uint32_t>(n_rows);
     const std::uint32_t subgroups = subgroups_per_group(caps, group_size(caps));
     return {ProductChoice::Kernel::vec, rows, subgroups * outs_per_subgroup(rows),

@@ -64,6 +64,12 @@ struct ProductChoice {
 /// factors may be rounded to 16 bits.
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precision precision);
 
+/// Whether a step of this bucket has so few rows that a product reads the weight once for all of them.
+bool reads_weight_once(std::int64_t n_rows);
+/// The number of outputs of a subgroup that multiplies by `rows` rows. It is small for two reasons: the
+/// sums for all rows of x are in registers, and the unrolled loops make the first compilation longer.
+std::uint32_t outs_per_subgroup(std::uint32_t rows);
+
 /// The plan that several products of the same rows share. It says whether the norm is a separate
 /// launch.
 struct ProductPlan {

@@ -1,7 +1,8 @@
 //   v, z = split(in_proj @ rms(x) + in_bias)
 //   u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e]), older rows from the tail
 //
-// For a single row, the launch can also compute the product with u that follows.
+// For few rows, there is a single launch, which can also compute the product with u that follows. For
+// many rows, there are two products, then the convolution, then the new tail.
 #include "ops/ssm_in.h"
 
 #include <array>
@@ -19,37 +20,37 @@ namespace {
 
 using namespace ssm_in_operand;
 
-constexpr std::uint32_t kOutsPerSubgroup = 4;
-
 struct SsmInPlan {
   std::int64_t n_rows, d_model, d_inner, d_conv;
+  bool is_one_launch;  ///< for few rows
   ScratchPlan scratch;
-  ScratchPlan::Block v;        ///< [R, E]; used only for several rows
-  ProductPlan product;         ///< used only for several rows
+  ScratchPlan::Block v;        ///< [R, E]; used only for several launches
+  ProductPlan product;         ///< used only for several launches
   ScratchPlan::Block no_tail;  ///< bound instead of the tail if the tail has no rows
-  /// Bound instead of what only a joint kernel writes; used only for a single row.
+  /// Bound instead of what only a joint kernel writes; used only for one launch.
   ScratchPlan::Block unused[3];
 
   SsmInPlan(const NodeView& node, const DeviceCaps&)
       : n_rows(node.shape(x)[0]),
         d_model(node.shape(x)[1]),
         d_inner(node.shape(conv_weight)[1]),
-        d_conv(node.shape(conv_weight)[2]) {
-    if (n_rows > 1) {
+        d_conv(node.shape(conv_weight)[2]),
+        is_one_launch(reads_weight_once(n_rows)) {
+    if (!is_one_launch) {
       v = scratch.take(n_rows * d_inner);
       product = ProductPlan(scratch, n_rows, d_model, node.has(norm));
     }
     if (d_conv == 1) no_tail = scratch.take(1);
-    if (n_rows == 1)
+    if (is_one_launch)
       for (ScratchPlan::Block& block : unused) block = scratch.take(1);
   }
 };
 
-std::uint32_t outs_per_group(const DeviceCaps& caps) {
-  return subgroups_per_group(caps, group_size(caps)) * kOutsPerSubgroup;
+std::uint32_t outs_per_group(const DeviceCaps& caps, const SsmInPlan& plan) {
+  return subgroups_per_group(caps, group_size(caps)) * outs_per_subgroup(to_uint(plan.n_rows));
 }
 
-/// The plan of ssm_in for a single row, and of the product that follows.
+/// The plan of ssm_in for few rows, and of the product that follows.
 struct SsmInParamsPlan : SsmInPlan {
   std::int64_t n_params;
   TeamSums sums;
@@ -58,7 +59,7 @@ struct SsmInParamsPlan : SsmInPlan {
   SsmInParamsPlan(const NodeView& first, const NodeView& second, const DeviceCaps& caps)
       : SsmInPlan(first, caps),
         n_params(second.shape(linear_operand::y)[1]),
-        sums(scratch, groups_for(d_inner, outs_per_group(caps)), n_params) {}
+        sums(scratch, groups_for(d_inner, outs_per_group(caps, *this)), n_rows * n_params) {}
 };
 
 Binding bind_tail(const LaunchContext& context, const SsmInPlan& plan, Access access) {
@@ -84,11 +85,12 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan,
       {BX_SSM_IN_VEC_FORM, context.form(in_proj)},
       {BX_SSM_IN_VEC_NORM_FORM, context.form(norm)},
       {BX_SSM_IN_VEC_CONV_FORM, context.form(conv_weight)},
-      {BX_SSM_IN_VEC_OUTS, kOutsPerSubgroup},
+      {BX_SSM_IN_VEC_OUTS, outs_per_subgroup(to_uint(plan.n_rows))},
       {BX_SSM_IN_VEC_HAS_BIAS, context.has(in_bias) ? 1U : 0U},
       {BX_SSM_IN_VEC_HAS_CONV_BIAS, context.has(conv_bias) ? 1U : 0U},
       {BX_SSM_IN_VEC_CODES, codes_of_products(context.caps, context.precision)},
-      {BX_SSM_IN_VEC_PARAMS_FORM, params.weight.form}};
+      {BX_SSM_IN_VEC_PARAMS_FORM, params.weight.form},
+      {BX_SSM_IN_VEC_ROWS, to_uint(plan.n_rows)}};
   launch.set_push(SsmInVecPush{.in_proj = context.address(in_proj),
                                .conv_weight = context.address(conv_weight),
                                .params = params.weight.address,
@@ -110,7 +112,7 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan,
                      params.y,
                      params.sums,
                      params.counters};
-  launch.grid[0].count = groups_for(2 * plan.d_inner, outs_per_group(context.caps));
+  launch.grid[0].count = groups_for(2 * plan.d_inner, outs_per_group(context.caps, plan));
   return launch;
 }
 
@@ -123,7 +125,7 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan) {
 }
 
 std::vector<Launch> launches(const LaunchContext& context, const SsmInPlan& plan) {
-  if (plan.n_rows == 1) return {vec_launch(context, plan)};
+  if (plan.is_one_launch) return {vec_launch(context, plan)};
 
   const ProductArgs of_v{.x = context.bind(x, Access::read),
                          .y = context.scratch(plan.v, Access::write),
@@ -152,13 +154,13 @@ std::vector<Launch> launches(const LaunchContext& context, const SsmInPlan& plan
   return all;
 }
 
-/// Whether `second` is a plain product with all of u, and there is a single row.
+/// Whether `second` is a plain product with all of u, and there are few rows.
 bool fits(const NodeView& first, const NodeView& second) {
   if (op_of(first.node()) != OpId::ssm_in || op_of(second.node()) != OpId::linear) return false;
   const bool is_plain = !second.has(linear_operand::norm) && !second.has(linear_operand::bias) &&
                         !second.has(linear_operand::residual) &&
                         second.params<LinearParams>().select != RowSelect::outputs;
-  return is_plain && first.shape(x)[0] == 1 &&
+  return is_plain && reads_weight_once(first.shape(x)[0]) &&
          second.operand(linear_operand::x).value == first.operand(u).value &&
          second.shape(linear_operand::weight)[2] == first.shape(u)[1];
 }
