@@ -41,6 +41,7 @@ struct AttnInVecPush {
 #define BX_ATTN_IN_VEC_Q_NORM 12
 #define BX_ATTN_IN_VEC_K_NORM 13
 #define BX_ATTN_IN_VEC_ROTARY_FORM 14  // form of the rotary table, or BX_FORM_ABSENT
+#define BX_ATTN_IN_VEC_ROWS 15
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

@@ -50,6 +50,7 @@ constexpr WeightKernel kWeightKernels[] = {
      .kind = KernelKind::vec,
      .form = BX_ATTN_IN_VEC_Q_FORM,
      .outs = BX_ATTN_IN_VEC_OUTS,
+     .rows = BX_ATTN_IN_VEC_ROWS,
      .norm_form = BX_ATTN_IN_VEC_NORM_FORM,
      .more_forms = {BX_ATTN_IN_VEC_K_FORM, BX_ATTN_IN_VEC_V_FORM, kNone}},
     {.shader = Shader::moe_swiglu,

@@ -2,9 +2,9 @@
 //   keys[p] = turn(k_proj @ rms(x) + k_bias, k_norm)
 //   values[p] = v_proj @ rms(x) + v_bias
 //
-// p is the position of a row. turn() normalizes each head and rotates it. For one row, a single
-// launch does everything, if subgroups can have whole parts of heads and whole words of pages. For
-// several rows, there are three products. Then a launch turns the heads, if the op has something to
+// p is the position of a row. turn() normalizes each head and rotates it. For few rows, a single
+// launch does everything, if subgroups can have whole parts of heads and whole words of pages.
+// Otherwise there are three products. Then a launch turns the heads, if the op has something to
 // turn, and a launch appends keys and values to their pages. If no two heads share a word of the
 // pages, the launch that turns the heads also appends.
 #include "ops/attn_in.h"
@@ -23,7 +23,8 @@ namespace {
 
 using namespace attn_in_operand;
 
-constexpr std::uint32_t kOutsPerSubgroup = 4;
+/// The most outputs of a subgroup.
+constexpr std::uint32_t kMostOuts = 4;
 
 struct AttnInPlan {
   std::int64_t n_rows, d_model, q_width, kv_width;
@@ -48,10 +49,10 @@ struct AttnInPlan {
     turn_appends = finishes && !(half && (head_dim % 2 != 0 || kv_width % 2 != 0));
     // In float16 pages with an odd number of columns, adjacent rows share a word, which the single
     // launch cannot write.
-    is_one_launch =
-        n_rows == 1 && head_dim % (2 * kOutsPerSubgroup) == 0 && !(half && kv_width % 2 != 0);
+    is_one_launch = reads_weight_once(n_rows) && head_dim % (2 * kMostOuts) == 0 &&
+                    !(half && kv_width % 2 != 0);
     if (is_one_launch) {
-      new_keys = scratch.take(head_dim > 0 ? kv_width : 1);
+      new_keys = scratch.take(head_dim > 0 ? n_rows * kv_width : 1);
       return;
     }
     new_keys = scratch.take(n_rows * kv_width);
@@ -60,9 +61,10 @@ struct AttnInPlan {
   }
 };
 
-/// The launch that does everything for a single row.
+/// The launch that does everything for few rows.
 Launch vec_launch(const LaunchContext& context, const AttnInPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
+  const std::uint32_t outs = outs_per_subgroup(to_uint(plan.n_rows));
   const auto is_there = [&](int operand) { return context.has(operand) ? 1U : 0U; };
   Launch launch;
   launch.shader = Shader::attn_in_vec;
@@ -73,7 +75,7 @@ Launch vec_launch(const LaunchContext& context, const AttnInPlan& plan) {
       {BX_ATTN_IN_VEC_K_FORM, context.form(k_proj)},
       {BX_ATTN_IN_VEC_V_FORM, context.form(v_proj)},
       {BX_ATTN_IN_VEC_HALF, plan.half ? 1U : 0U},
-      {BX_ATTN_IN_VEC_OUTS, kOutsPerSubgroup},
+      {BX_ATTN_IN_VEC_OUTS, outs},
       {BX_ATTN_IN_VEC_HEAD_DIM, to_uint(plan.head_dim)},
       {BX_ATTN_IN_VEC_CODES, codes_of_products(context.caps, context.precision)},
       {BX_ATTN_IN_VEC_Q_BIAS, is_there(q_bias)},
@@ -81,7 +83,8 @@ Launch vec_launch(const LaunchContext& context, const AttnInPlan& plan) {
       {BX_ATTN_IN_VEC_V_BIAS, is_there(v_bias)},
       {BX_ATTN_IN_VEC_Q_NORM, is_there(q_norm)},
       {BX_ATTN_IN_VEC_K_NORM, is_there(k_norm)},
-      {BX_ATTN_IN_VEC_ROTARY_FORM, context.form(rotary)}};
+      {BX_ATTN_IN_VEC_ROTARY_FORM, context.form(rotary)},
+      {BX_ATTN_IN_VEC_ROWS, to_uint(plan.n_rows)}};
   launch.set_push(
       AttnInVecPush{.q = context.address(q_proj),
                     .k = context.address(k_proj),
@@ -110,9 +113,7 @@ Launch vec_launch(const LaunchContext& context, const AttnInPlan& plan) {
                      context.bind(values, Access::write),
                      context.scratch(plan.new_keys, Access::read_write),
                      context.counters(n_turned)};
-  const auto blocks = [](std::int64_t width) {
-    return divide_up(to_uint(width), kOutsPerSubgroup);
-  };
+  const auto blocks = [&](std::int64_t width) { return divide_up(to_uint(width), outs); };
   launch.grid[0].count = divide_up(blocks(plan.q_width) + 2 * blocks(plan.kv_width),
                                    subgroups_per_group(context.caps, group));
   return launch;
