@@ -28,11 +28,18 @@ layout(constant_id = BX_SELECTIVE_SCAN_HAS_NORMS) const bool kHasNorms = false;
 
 layout(set = 0, binding = 1, scalar) readonly restrict buffer U { float u[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Params { float params[]; };
-layout(set = 0, binding = 3, scalar) readonly buffer Dt { float raw_dt[]; };
 layout(set = 0, binding = 4, scalar) readonly restrict buffer Z { float z[]; };
 layout(set = 0, binding = 5, scalar) restrict buffer H { float h[]; };
 layout(set = 0, binding = 6, scalar) restrict buffer Y { float y[]; };
-layout(push_constant, scalar) uniform Push { SelectiveScanPush p; };
+// A shader may have more parameters, and its own time steps and binding 3.
+#ifndef SCAN_PUSH
+#define SCAN_PUSH SelectiveScanPush
+#endif
+#ifndef SCAN_RAW_DT
+layout(set = 0, binding = 3, scalar) readonly buffer Dt { float raw_dt[]; };
+#define SCAN_RAW_DT(row) raw_dt[(row) * p.d_inner + channel]
+#endif
+layout(push_constant, scalar) uniform Push { SCAN_PUSH p; };
 
 const bool kHasDt = kDtWeightForm == BX_FORM_ABSENT;
 
@@ -111,7 +118,7 @@ void load_row(const uint j, const uint row, const uint first, const bool for_y) 
   const uint params_at = row * p.params_width + p.first_b;
   const uint normed_at = (row - first) * 2 * kDState;
   row_u[j] = u[row * p.d_inner + channel];
-  row_dt[j] = kHasDt ? raw_dt[row * p.d_inner + channel] : params[params_at + 2 * kDState];
+  row_dt[j] = kHasDt ? SCAN_RAW_DT(row) : params[params_at + 2 * kDState];
   if (for_y) row_z[j] = z[row * p.d_inner + channel];
   for (uint i = 0; i < kPerLane; ++i) {
     if (!exists(i)) continue;

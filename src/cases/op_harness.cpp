@@ -144,13 +144,14 @@ std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t sta
 
 std::vector<StateRange> written_ranges(const OpProblem& problem, const Graph& graph) {
   std::vector<StateRange> ranges;
-  for (const Operand& operand : graph.nodes()[0].operands) {
-    if (operand.value < 0 || operand.access == Access::read) continue;
-    const Value& value = graph.value(operand.value);
-    if (value.kind != ValueKind::state) continue;
-    const auto more = written_ranges(problem, static_cast<std::size_t>(value.state_index));
-    ranges.insert(ranges.end(), more.begin(), more.end());
-  }
+  for (const Node& node : graph.nodes())
+    for (const Operand& operand : node.operands) {
+      if (operand.value < 0 || operand.access == Access::read) continue;
+      const Value& value = graph.value(operand.value);
+      if (value.kind != ValueKind::state) continue;
+      const auto more = written_ranges(problem, static_cast<std::size_t>(value.state_index));
+      ranges.insert(ranges.end(), more.begin(), more.end());
+    }
   return ranges;
 }
 

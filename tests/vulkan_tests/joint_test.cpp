@@ -138,7 +138,68 @@ TEST(JointKernels, AProductRoutesItsRow) {
   }
 }
 
+struct ScanSizes {
+  std::int64_t d_inner = 96, d_state = 16, dt_rank = 32;
+  Format format = Format::f16;  ///< of the product
+  bool norms = true;
+  std::uint32_t n_rows = 1;
+};
+
+/// The product that gives the time steps, and the scan that reads them.
+OpProblem product_and_scan(const ScanSizes& sizes) {
+  OpProblem p("product and scan");
+  p.set_step(segments_of(sizes.n_rows), capacity_of(sizes.n_rows));
+  const std::int64_t e = sizes.d_inner;
+  const auto u = p.add_input(e, 1);
+  const auto z = p.add_input(e, 1);
+  const auto params = p.add_input(sizes.dt_rank + 2 * sizes.d_state, 1);
+  const auto dt_norm = p.add_weight(Format::f32, {1, 1, sizes.dt_rank}, 0.3, 1);
+  const auto product = p.add_weight(sizes.format, {1, e, sizes.dt_rank}, 0.2);
+  const auto dt_bias = p.add_weight(Format::f32, {1, 1, e}, 0.5, -1);
+  const auto a_log = p.add_weight(Format::f32, {1, e, sizes.d_state}, 0.5, 1);
+  const auto skip = p.add_weight(Format::f32, {1, 1, e}, 0.5);
+  const auto b_norm = p.add_weight(Format::f32, {1, 1, sizes.d_state}, 0.3, 1);
+  const auto c_norm = p.add_weight(Format::f32, {1, 1, sizes.d_state}, 0.3, 1);
+  const auto h = p.add_state(DType::f32, {sizes.d_state, e});
+  p.fill_state(h, 1);
+  p.record = [=](const OpHandles& op) -> std::vector<Tensor> {
+    const auto norm = [&](std::size_t weight) {
+      return sizes.norms ? op.weights[weight] : Tensor();
+    };
+    const Tensor dt =
+        linear(op.inputs[params], op.weights[product], {.norm = norm(dt_norm), .eps = 1e-6F});
+    return {selective_scan(op.inputs[u], op.inputs[params], dt, op.inputs[z],
+                           {.dt_weight = {},
+                            .dt_bias = op.weights[dt_bias],
+                            .a_log = op.weights[a_log],
+                            .skip = op.weights[skip],
+                            .b_norm = norm(b_norm),
+                            .c_norm = norm(c_norm)},
+                           {.eps = 1e-6F}, op.states[h]),
+            dt};
+  };
+  return p;
+}
+
+TEST(JointKernels, AScanComputesItsTimeSteps) {
+  for (const ScanSizes& sizes :
+       {ScanSizes{}, ScanSizes{.d_inner = 13, .d_state = 5, .dt_rank = 3, .norms = false},
+        ScanSizes{.d_inner = 300, .dt_rank = 160, .format = Format::q4_g32, .n_rows = 4},
+        ScanSizes{.dt_rank = 64, .format = Format::nf4_nested, .n_rows = 3}}) {
+    SCOPED_TRACE(sizes.d_inner);
+    const OpProblem problem = product_and_scan(sizes);
+    EXPECT_EQ(n_joined(problem), 1);
+    const OpRun expected = run_op(reference_backend(), problem);
+    const OpRun run = run_op(vulkan_backend(), problem);
+    EXPECT_TRUE(run.violations.empty());
+    const Tolerance tolerance{2e-5, "sums of hundreds of products, and a scan"};
+    for (const std::string& difference : differences(run, expected, tolerance))
+      ADD_FAILURE() << difference;
+  }
+}
+
 TEST(JointKernels, ManyRowsRunOneByOne) {
+  EXPECT_EQ(n_joined(product_and_scan({.n_rows = 5})), 0);
   EXPECT_EQ(n_joined(product_and_route({.n_rows = 2})), 0);
   EXPECT_EQ(n_joined(ssm_in_and_params({.n_rows = 40})), 0);
 }

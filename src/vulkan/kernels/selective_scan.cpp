@@ -6,11 +6,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "bitaxon/error.h"
+#include "ops/linear.h"
 #include "ops/selective_scan.h"
-#include "shaders/params/selective_scan.h"
+#include "shaders/params/selective_scan_dt.h"
+#include "vulkan/kernels/mat_vec.h"
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
@@ -133,7 +136,68 @@ std::vector<Launch> launches(const LaunchContext& context, const ScanPlan& plan)
           chunk_launch(context, plan, true)};
 }
 
+/// The most rows for which each row multiplies by dt_weight alone. The rows of a segment do so one
+/// after the other.
+constexpr std::int64_t kMostDtRows = 4;
+
+/// Whether `product` gives the time steps of `scan`, from the first columns of its parameters, and
+/// there are few rows.
+bool fits(const NodeView& product, const NodeView& scan) {
+  namespace of = linear_operand;
+  if (op_of(product.node()) != OpId::linear || op_of(scan.node()) != OpId::selective_scan)
+    return false;
+  const auto options = product.params<LinearParams>();
+  const bool is_plain =
+      !product.has(of::bias) && !product.has(of::residual) && options.select != RowSelect::outputs;
+  return is_plain && product.shape(of::x)[0] <= kMostDtRows && scan.has(dt) &&
+         scan.operand(dt).value == product.operand(of::y).value &&
+         scan.operand(params).value == product.operand(of::x).value &&
+         (!product.has(of::norm) || !scan.has(b_norm) ||
+          options.eps == scan.params<SelectiveScanParams>().eps);
+}
+
+std::vector<Launch> joint_launches(const LaunchContext& product, const LaunchContext& scan) {
+  namespace of = linear_operand;
+  const ScanPlan plan(scan, scan.caps);
+  Launch launch = whole_launch(scan, plan);
+  SelectiveScanPush push;
+  std::memcpy(&push, launch.push.data(), sizeof(push));
+  launch.shader = Shader::selective_scan_dt;
+  launch.specialization.push_back({BX_SELECTIVE_SCAN_DT_FORM, product.form(of::weight)});
+  launch.specialization.push_back({BX_SELECTIVE_SCAN_DT_HAS_NORM, product.has(of::norm) ? 1U : 0U});
+  // The time step must be float32-exact in both precisions.
+  launch.specialization.push_back(
+      {BX_SELECTIVE_SCAN_DT_CODES, codes_of_products(scan.caps, Precision::exact)});
+  launch.specialization.push_back({BX_SELECTIVE_SCAN_DT_ROWS, to_uint(plan.sizes.n_rows)});
+  launch.set_push(SelectiveScanDtPush{
+      .dt_weight = product.address(of::weight),
+      .dt_bias = push.dt_bias,
+      .a_log = push.a_log,
+      .skip = push.skip,
+      .b_norm = push.b_norm,
+      .c_norm = push.c_norm,
+      .dt_norm = product.address(of::norm).data,
+      .dt_rank = to_uint(product.shape(of::weight)[2]),
+      .d_inner = push.d_inner,
+      .params_width = push.params_width,
+      .first_b = push.first_b,
+      .slot_stride = push.slot_stride,
+      .version_stride = push.version_stride,
+      .dt_min = push.dt_min,
+      .dt_max = push.dt_max,
+      .eps = product.has(of::norm) ? product.params<LinearParams>().eps : push.eps});
+  launch.bindings[3] = product.bind(of::y, Access::write);
+  return {launch};
+}
+
 }  // namespace
+
+const JointKernel selective_scan_dt_kernel{
+    fits,
+    [](const NodeView&, const NodeView& scan, const DeviceCaps& caps) {
+      return ScanPlan(scan, caps).scratch.size_bytes();
+    },
+    joint_launches};
 
 ScanVariant choose_scan(const DeviceCaps& caps, const ScanSizes& sizes) {
   if (sizes.d_state > kMostStates)

@@ -16,7 +16,8 @@ const VulkanKernel& kernel_of(OpId op) {
 }
 
 const JointKernel* joint_kernel_of(const NodeView& first, const NodeView& second) {
-  for (const JointKernel* kernel : {&ssm_in_params_kernel, &product_route_kernel})
+  for (const JointKernel* kernel :
+       {&ssm_in_params_kernel, &product_route_kernel, &selective_scan_dt_kernel})
     if (kernel->fits(first, second)) return kernel;
   return nullptr;
 }

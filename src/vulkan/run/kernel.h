@@ -52,6 +52,7 @@ struct JointKernel {
 };
 extern const JointKernel ssm_in_params_kernel;
 extern const JointKernel product_route_kernel;
+extern const JointKernel selective_scan_dt_kernel;
 
 /// The joint kernel of two nodes; nullptr if they run one after the other.
 const JointKernel* joint_kernel_of(const NodeView& first, const NodeView& second);
