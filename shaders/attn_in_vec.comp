@@ -63,9 +63,12 @@ const bool kOneForm = kQForm == kKForm && kKForm == kVForm;
 #define NORM_DATA p.norm
 #include "lib/norm_x.glsl"
 // The step may have fewer rows. Rows beyond the last one are computed as that one.
-uint row_of(const uint r) { return kRows == 1 ? 0 : min(r, step_.n_rows - 1); }
-#define MV_X(at, c) norm_x(at, c, x[row_of(at) * p.d_model + (c)])
-#define MV_X4(at, i) norm_x4(at, i, x4[row_of(at) * (p.d_model / 4) + (i)])
+uint source_row[kRows];
+void find_rows() {
+  for (uint r = 0; r < kRows; ++r) source_row[r] = kRows == 1 ? 0 : min(r, step_.n_rows - 1);
+}
+#define MV_X(at, c) norm_x(at, c, x[source_row[at] * p.d_model + (c)])
+#define MV_X4(at, i) norm_x4(at, i, x4[source_row[at] * (p.d_model / 4) + (i)])
 #include "lib/mat_vec.glsl"
 
 // The outputs of each subgroup. A subgroup has at least 4 lanes.
@@ -222,6 +225,7 @@ void load_codebooks(const uint first, const uint q_blocks, const uint kv_blocks)
 }
 
 void main() {
+  find_rows();
   const uint q_blocks = (p.q_width + kOuts - 1) / kOuts;
   const uint kv_blocks = (p.kv_width + kOuts - 1) / kOuts;
   load_codebooks(gl_WorkGroupID.x * gl_NumSubgroups, q_blocks, kv_blocks);

@@ -61,9 +61,12 @@ shared float u_of_group[kMostOuts * kRows];
 #define NORM_DATA p.norm
 #include "lib/norm_x.glsl"
 // The step may have fewer rows. Rows beyond the last one are computed as that one.
-uint row_of(const uint r) { return kRows == 1 ? 0 : min(r, step_.n_rows - 1); }
-#define MV_X(at, c) norm_x(at, c, x[row_of(at) * p.d_model + (c)])
-#define MV_X4(at, i) norm_x4(at, i, x4[row_of(at) * (p.d_model / 4) + (i)])
+uint source_row[kRows];
+void find_rows() {
+  for (uint r = 0; r < kRows; ++r) source_row[r] = kRows == 1 ? 0 : min(r, step_.n_rows - 1);
+}
+#define MV_X(at, c) norm_x(at, c, x[source_row[at] * p.d_model + (c)])
+#define MV_X4(at, i) norm_x4(at, i, x4[source_row[at] * (p.d_model / 4) + (i)])
 #include "lib/mat_vec.glsl"
 
 // Row r of v in channel e of a segment. Rows before the segment come from its tail, whose channel
@@ -138,7 +141,7 @@ void add_params(const uint channel, const uint n_of_group) {
     for (uint r = 0; r < kRows; ++r) sum[r] = 0.0;
     for (uint e = 0; e < n; ++e) {
       const float w = weight_at(p.params, kParamsForm, o * p.d_inner + channel + e);
-      for (uint r = 0; r < kRows; ++r) sum[r] += w * u_of_group[e * kRows + row_of(r)];
+      for (uint r = 0; r < kRows; ++r) sum[r] += w * u_of_group[e * kRows + source_row[r]];
     }
     for (uint r = 0; r < kRows; ++r) sums[gl_WorkGroupID.x * n_numbers + r * p.n_params + o] = sum[r];
   }
@@ -150,6 +153,7 @@ void add_params(const uint channel, const uint n_of_group) {
 }
 
 void main() {
+  find_rows();
   load_codebook(p.in_proj, kForm, 0);
   codebook_barrier();
   const uint n_out = 2 * p.d_inner;
