@@ -1,5 +1,6 @@
-// Chooses the token of each segment. Filters the tokens and draws one of them, in integer
-// arithmetic and without sorting.
+// Chooses the token of each segment. Computes the weights of all tokens, filters the tokens and draws
+// one of them, in integer arithmetic and without sorting.
+//   weights[g, i] = floor(exp(l[i] - max l) * 2^30 + 1/2), where l are the scaled logits
 //   top-k keeps keys >= the k-th largest key
 //   top-p keeps weights >= the weight of the token at which the running sum, by descending weight,
 //     first exceeds top_p * total
@@ -10,8 +11,11 @@
 // NaN, or the largest logit is not finite, the token is BX_TOKEN_NOT_FINITE. A segment that samples
 // nothing gets BX_TOKEN_NOT_SAMPLED, and its next_token does not change.
 //
-// Bindings: step; best [G, n_parts], keys [G, V], weights [G, V]; next_token (state); tokens [G]
-// A workgroup computes one segment. Grid: x over segments. Requires whole subgroups.
+// Bindings: step; best [G, n_parts] and keys [G, V], of sample_scale; weights [G, V]; next_token
+//   (state); tokens [G]; counters [G]
+// A workgroup computes the weights of a part of one segment's vocabulary, and the last one draws the
+// token. Without a draw, the first workgroup does all. Grid: x over parts, y over segments. Requires
+// whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"
@@ -22,13 +26,16 @@ layout(constant_id = BX_SAMPLE_DRAW) const bool kDraw = false;
 
 layout(set = 0, binding = 1, scalar) readonly buffer Best { uvec2 best[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Keys { uint keys[]; };
-layout(set = 0, binding = 3, scalar) readonly buffer Weights { uint weights[]; };
+layout(set = 0, binding = 3, scalar) coherent buffer Weights { uint weights[]; };
 layout(set = 0, binding = 4, scalar) restrict buffer NextToken { int next_token[]; };
 layout(set = 0, binding = 5, scalar) restrict buffer Tokens { int tokens[]; };
+layout(set = 0, binding = 6, scalar) coherent buffer Counters { uint counters[]; };
 layout(push_constant, scalar) uniform Push { SamplePush p; };
 
+#include "lib/last_group.glsl"
 #include "lib/philox.glsl"
 #include "lib/sample_best.glsl"
+#include "lib/token_weight.glsl"
 
 const uint kBins = 256;   // bins of a histogram: one for each value of one byte of the keys
 const uint kCopies = 4;   // copies of each bin, because most keys have the same first byte
@@ -216,10 +223,21 @@ uint draw(const uint g) {
   return token_at(u64_mul_high(philox4x32(position, sampling.seed), total));
 }
 
+// Computes the weights of the part of this workgroup, before any filter.
+void write_weights(const uint largest_key) {
+  const uint first = gl_WorkGroupID.x * gl_WorkGroupSize.x * BX_SAMPLE_PER_LANE;
+  for (uint j = 0; j < BX_SAMPLE_PER_LANE; ++j) {
+    const uint i = first + j * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
+    if (i >= p.vocab_size) break;
+    weights[row + i] = token_weight(of_order_key(keys[row + i]), of_order_key(largest_key));
+  }
+}
+
 void main() {
-  const uint g = gl_WorkGroupID.x;
+  const uint g = gl_WorkGroupID.y;
+  const bool is_first = gl_WorkGroupID.x == 0;
   if (step_.segments[g].sampled_output == BX_SAMPLES_NOTHING) {
-    if (gl_LocalInvocationIndex == 0) tokens[g] = BX_TOKEN_NOT_SAMPLED;
+    if (is_first && gl_LocalInvocationIndex == 0) tokens[g] = BX_TOKEN_NOT_SAMPLED;
     return;
   }
   row = g * p.vocab_size;
@@ -227,9 +245,14 @@ void main() {
   const uint temperature = floatBitsToUint(step_.segments[g].sampling.temperature);
   int token = key_is_finite(top.x) ? int(top.y) : BX_TOKEN_NOT_FINITE;
   // With a tiny temperature the largest scaled logit overflows. Then the best token is taken
-  // without a draw, as with temperature 0.
-  if (kDraw && token >= 0 && !float_is_zero(temperature) && key_is_finite(keys[row + top.y]))
+  // without a draw, as with temperature 0. All workgroups of a segment decide alike.
+  if (kDraw && token >= 0 && !float_is_zero(temperature) && key_is_finite(keys[row + top.y])) {
+    write_weights(keys[row + top.y]);
+    if (!is_last_group(g, gl_NumWorkGroups.x)) return;
     token = int(draw(g));
+  } else if (!is_first) {
+    return;
+  }
   if (gl_LocalInvocationIndex == 0) {
     tokens[g] = token;
     next_token[step_.segments[g].slot * p.next_token_slot +

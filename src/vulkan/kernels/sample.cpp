@@ -1,6 +1,6 @@
 // The first dispatch scales the logits and finds the best logit in each part of the vocabulary. If
-// the sampler draws, a second dispatch computes weights. The last dispatch filters and draws, with
-// one workgroup per segment.
+// the sampler draws, the second dispatch computes weights, and the last workgroup of a segment filters
+// and draws.
 #include "ops/sample.h"
 
 #include <algorithm>
@@ -27,8 +27,8 @@ std::uint32_t draw_group(std::int64_t vocab_size, const DeviceCaps& caps) {
 struct SamplePlan {
   SamplerStructure structure;
   std::int64_t vocab_size;
-  std::uint32_t part_group;  ///< threads per workgroup of sample_scale and sample_weight
-  std::uint32_t n_parts;     ///< parts of the vocabulary; a workgroup of these shaders takes one
+  std::uint32_t part_group;  ///< threads per workgroup of sample_scale
+  std::uint32_t n_parts;     ///< parts of the vocabulary; a workgroup of this shader takes one
   ScratchPlan scratch;
   ScratchPlan::Block best;     ///< [G, parts, 2] for G segments
   ScratchPlan::Block keys;     ///< [G, V]
@@ -70,30 +70,22 @@ std::vector<Launch> launches(const LaunchContext& context, const SamplePlan& pla
   scale.grid[0].count = plan.n_parts;
   scale.grid[1].per = RowSpace::segments;
 
-  Launch weight;
-  weight.shader = Shader::sample_weight;
-  weight.specialization = {{BX_SAMPLE_GROUP_SIZE, plan.part_group}};
-  weight.set_push(push);
-  weight.bindings = {context.step(), context.scratch(plan.best, Access::read),
-                     context.scratch(plan.keys, Access::read),
-                     context.scratch(plan.weights, Access::write)};
-  weight.grid = scale.grid;
-
   Launch draw;
   draw.shader = Shader::sample_draw;
-  draw.specialization = {{BX_SAMPLE_GROUP_SIZE, draw_group(plan.vocab_size, context.caps)},
-                         {BX_SAMPLE_DRAW, drawn}};
+  const std::uint32_t group = draw_group(plan.vocab_size, context.caps);
+  draw.specialization = {{BX_SAMPLE_GROUP_SIZE, group}, {BX_SAMPLE_DRAW, drawn}};
   draw.set_push(push);
   draw.bindings = {context.step(),
                    context.scratch(plan.best, Access::read),
                    context.scratch(plan.keys, Access::read),
-                   context.scratch(plan.weights, Access::read),
+                   context.scratch(plan.weights, Access::read_write),
                    context.bind(next_token, Access::write),
-                   context.bind(tokens, Access::write)};
-  draw.grid[0].per = RowSpace::segments;
-
-  if (!plan.structure.draw) return {scale, draw};
-  return {scale, weight, draw};
+                   context.bind(tokens, Access::write),
+                   context.counters(context.shape(tokens)[0])};
+  if (plan.structure.draw)
+    draw.grid[0].count = groups_for(plan.vocab_size, std::int64_t{group} * BX_SAMPLE_PER_LANE);
+  draw.grid[1].per = RowSpace::segments;
+  return {scale, draw};
 }
 
 }  // namespace
