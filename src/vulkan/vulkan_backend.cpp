@@ -361,15 +361,10 @@ std::vector<OpTime> VulkanBackend::last_step_times() {
   std::int32_t previous = -1;
   for (std::size_t i = 0; i < nanoseconds.size(); ++i) {
     const BoundLaunch& launch = last_executable_->launches[i];
+    const auto place = static_cast<std::size_t>(launch.node);
     const bool is_first = launch.node != std::exchange(previous, launch.node);
-    std::string op;
-    Cost cost;
-    plan.visit_joined(static_cast<std::size_t>(launch.node), [&](const NodeView& node) {
-      if (!op.empty()) op += '+';
-      op += op_info(node.node()).name;
-      if (is_first) cost += cost_of(node, last_sizes_);
-    });
-    times.push_back({.op = std::move(op),
+    const Cost cost = is_first ? cost_at(plan, place, last_sizes_) : Cost{};
+    times.push_back({.op = ops_at(plan, place),
                      .label = launch.label,
                      .time_ns = nanoseconds[i],
                      .bytes = cost.bytes,

@@ -91,16 +91,6 @@ class Resolver {
   std::size_t place_;
 };
 
-/// "layer_3 ssm_in", or "layer_3 ssm_in+linear" of joined nodes.
-std::string name_of_nodes(const Plan& plan, std::size_t place) {
-  std::string name;
-  plan.visit_joined(place, [&](const NodeView& node) {
-    name += name.empty() ? node.node().label + " " : "+";
-    name += op_info(node.node()).name;
-  });
-  return name;
-}
-
 /// The cost of a node, and of the one joined with it, in a step that fills the bucket and begins at
 /// position 0.
 Cost full_cost_of(const Plan& plan, std::size_t place) {
@@ -140,6 +130,21 @@ std::size_t place_counters(std::vector<std::vector<Launch>>& launches) {
 
 }  // namespace
 
+std::string ops_at(const Plan& plan, std::size_t place) {
+  std::string names;
+  plan.visit_joined(place, [&](const NodeView& node) {
+    if (!names.empty()) names += '+';
+    names += op_info(node.node()).name;
+  });
+  return names;
+}
+
+Cost cost_at(const Plan& plan, std::size_t place, const StepSizes& sizes) {
+  Cost cost;
+  plan.visit_joined(place, [&](const NodeView& node) { cost += cost_of(node, sizes); });
+  return cost;
+}
+
 void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps, PipelineLibrary& pipelines,
                    const AllocateZeros& allocate_zeros) {
   const Plan& plan = *executable.plan;
@@ -150,7 +155,8 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps, Pipelin
     executable.counters = allocate_zeros(size_bytes);
   for (std::size_t place = 0; place < plan.order.size(); ++place) {
     const Resolver resolver(executable, caps, place);
-    const std::string name = name_of_nodes(plan, place);
+    const std::string name =
+        fmt::format("{} {}", plan.node(place).node().label, ops_at(plan, place));
     bool first = true;
     for (Launch& launch : launches[place]) {
       BoundLaunch bound;

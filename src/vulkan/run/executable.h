@@ -31,6 +31,11 @@ struct VulkanExecutable {
   Recording& recording_for(std::uint64_t done, const Device& device, MemoryAllocator& memory);
 };
 
+/// The op at a place of Plan::order; "ssm_in+linear" if its node is joined with the next one.
+std::string ops_at(const Plan& plan, std::size_t place);
+/// The cost of the node at a place, and of the one joined with it.
+Cost cost_at(const Plan& plan, std::size_t place, const StepSizes& sizes);
+
 /// Allocates a buffer of the device and fills it with zeros.
 using AllocateZeros = std::function<std::shared_ptr<DeviceBuffer>(std::size_t size_bytes)>;
 
