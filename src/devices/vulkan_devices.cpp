@@ -14,6 +14,7 @@
 #include "vulkan/device/device_choice.h"
 #include "vulkan/device/instance.h"
 #include "vulkan/drivers/drivers.h"
+#include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/vulkan_backend.h"
 
 namespace bitaxon {
@@ -37,7 +38,9 @@ std::string matrix_text(const DeviceCaps& caps) {
   std::vector<std::string> shapes;
   for (const vulkan::MatrixShape& shape : caps.matrix_shapes)
     shapes.push_back(fmt::format("{}x{}x{}", shape.m, shape.n, shape.k));
-  return shapes.empty() ? "no" : fmt::format("{}", fmt::join(shapes, ", "));
+  if (shapes.empty()) return "no";
+  return fmt::format("{}{}", fmt::join(shapes, ", "),
+                     vulkan::has_matrix_shaders() ? "" : "; this build lacks the shaders for them");
 }
 
 std::vector<DeviceProperty> limits_of(const DeviceCaps& caps) {

@@ -19,7 +19,9 @@
 #include "vulkan/device/result.h"
 #include "vulkan/device/self_test.h"
 #include "vulkan/device/structure.h"
+#include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/memory/transfer.h"
+#include "vulkan/program/shader_compiler.h"
 #include "vulkan/program/shader_source.h"
 #include "vulkan/run/copy_queue.h"
 #include "vulkan/run/executable.h"
@@ -40,8 +42,12 @@ const Instance::PhysicalDevice& choose(const Instance& instance, const VulkanOpt
   return instance.devices()[*choice.chosen];
 }
 
-/// The physical device with the capabilities that a test has reduced.
+/// The physical device with the capabilities that this program can use and that a test has not
+/// removed.
 Instance::PhysicalDevice limited(Instance::PhysicalDevice device, const VulkanOptions& options) {
+  const bool has_shaders =
+      options.shader_dir.empty() ? has_matrix_shaders() : compiles_matrix_shaders();
+  if (!has_shaders) device.caps.matrix_shapes.clear();
   if (options.limit_caps) options.limit_caps(device.caps);
   return device;
 }

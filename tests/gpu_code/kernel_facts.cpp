@@ -7,11 +7,13 @@
 
 #include "params/attn_in_vec.h"
 #include "params/moe_down.h"
+#include "params/moe_down_matrix.h"
 #include "params/moe_down_tile.h"
 #include "params/moe_route.h"
 #include "params/moe_swiglu.h"
+#include "params/moe_swiglu_matrix.h"
 #include "params/moe_swiglu_tile.h"
-#include "params/product_coop.h"
+#include "params/product_matrix.h"
 #include "params/product_route.h"
 #include "params/product_tile.h"
 #include "params/product_vec.h"
@@ -88,7 +90,21 @@ constexpr WeightKernel kWeightKernels[] = {
      .form = BX_MOE_DOWN_TILE_FORM,
      .rows = BX_MOE_DOWN_TILE_ROWS,
      .more_forms = {BX_MOE_DOWN_TILE_SHARED_FORM, kNone, kNone}},
-    {.shader = Shader::product_coop, .kind = KernelKind::tile, .form = BX_PRODUCT_COOP_FORM}};
+    {.shader = Shader::product_matrix,
+     .kind = KernelKind::tile,
+     .form = BX_PRODUCT_MATRIX_FORM,
+     .rows = BX_MATRIX_ROWS},
+    {.shader = Shader::moe_swiglu_matrix,
+     .kind = KernelKind::tile,
+     .form = BX_MOE_SWIGLU_MATRIX_GATE_FORM,
+     .rows = BX_MATRIX_ROWS,
+     .more_forms = {BX_MOE_SWIGLU_MATRIX_UP_FORM, BX_MOE_SWIGLU_MATRIX_SHARED_GATE_FORM,
+                    BX_MOE_SWIGLU_MATRIX_SHARED_UP_FORM}},
+    {.shader = Shader::moe_down_matrix,
+     .kind = KernelKind::tile,
+     .form = BX_MOE_DOWN_MATRIX_FORM,
+     .rows = BX_MATRIX_ROWS,
+     .more_forms = {BX_MOE_DOWN_MATRIX_SHARED_FORM, kNone, kNone}}};
 
 }  // namespace
 

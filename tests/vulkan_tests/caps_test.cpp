@@ -150,25 +150,26 @@ TEST(Caps, ChoosesAComputeQueueFamily) {
 }
 
 TEST(Caps, ListsOnlyUsableMatrixShapes) {
-  const VkCooperativeMatrixPropertiesNV good{VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV,
-                                             nullptr,
-                                             16,
-                                             8,
-                                             32,
-                                             VK_COMPONENT_TYPE_FLOAT16_NV,
-                                             VK_COMPONENT_TYPE_FLOAT16_NV,
-                                             VK_COMPONENT_TYPE_FLOAT32_NV,
-                                             VK_COMPONENT_TYPE_FLOAT32_NV,
-                                             VK_SCOPE_SUBGROUP_NV};
+  const VkCooperativeMatrixPropertiesKHR good{VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR,
+                                              nullptr,
+                                              16,
+                                              8,
+                                              32,
+                                              VK_COMPONENT_TYPE_FLOAT16_KHR,
+                                              VK_COMPONENT_TYPE_FLOAT16_KHR,
+                                              VK_COMPONENT_TYPE_FLOAT32_KHR,
+                                              VK_COMPONENT_TYPE_FLOAT32_KHR,
+                                              VK_FALSE,
+                                              VK_SCOPE_SUBGROUP_KHR};
   FakeDriver driver;
   driver.products.assign(6, good);
-  driver.products[1].AType = VK_COMPONENT_TYPE_SINT8_NV;
-  driver.products[2].BType = VK_COMPONENT_TYPE_SINT8_NV;
-  driver.products[3].CType = VK_COMPONENT_TYPE_FLOAT16_NV;
-  driver.products[4].DType = VK_COMPONENT_TYPE_FLOAT16_NV;
-  driver.products[5].scope = VK_SCOPE_WORKGROUP_NV;
+  driver.products[1].AType = VK_COMPONENT_TYPE_SINT8_KHR;
+  driver.products[2].BType = VK_COMPONENT_TYPE_SINT8_KHR;
+  driver.products[3].CType = VK_COMPONENT_TYPE_FLOAT16_KHR;
+  driver.products[4].ResultType = VK_COMPONENT_TYPE_FLOAT16_KHR;
+  driver.products[5].scope = VK_SCOPE_WORKGROUP_KHR;
   EXPECT_TRUE(caps_of(driver).matrix_shapes.empty()) << "without the extension";
-  driver.extensions = {"VK_NV_cooperative_matrix"};
+  driver.extensions = {"VK_KHR_cooperative_matrix"};
   const DeviceCaps caps = caps_of(driver);
   ASSERT_EQ(caps.matrix_shapes.size(), 1u);
   EXPECT_EQ(caps.matrix_shapes[0].m, 16u);

@@ -90,8 +90,8 @@ VKAPI_ATTR void VKAPI_CALL features(VkPhysicalDevice, VkPhysicalDeviceFeatures2*
       out, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES, [](auto& sizes) {
         sizes.subgroupSizeControl = driver->has_subgroup_size_control_feature ? VK_TRUE : VK_FALSE;
       });
-  fill_in<VkPhysicalDeviceCooperativeMatrixFeaturesNV>(
-      out, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV,
+  fill_in<VkPhysicalDeviceCooperativeMatrixFeaturesKHR>(
+      out, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
       [](auto& matrix) { matrix.cooperativeMatrix = VK_TRUE; });
 }
 
@@ -129,7 +129,7 @@ VKAPI_ATTR VkResult VKAPI_CALL extensions(VkPhysicalDevice, const char*, std::ui
 }
 
 VKAPI_ATTR VkResult VKAPI_CALL products(VkPhysicalDevice, std::uint32_t* n,
-                                        VkCooperativeMatrixPropertiesNV* items) {
+                                        VkCooperativeMatrixPropertiesKHR* items) {
   return give(driver->products, n, items);
 }
 
@@ -167,7 +167,7 @@ Functions FakeDriver::functions() {
   fn.vkGetPhysicalDeviceMemoryProperties2 = memory;
   fn.vkGetPhysicalDeviceQueueFamilyProperties2 = queue_families;
   fn.vkEnumerateDeviceExtensionProperties = vulkan::test::extensions;
-  fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesNV = vulkan::test::products;
+  fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR = vulkan::test::products;
   return fn;
 }
 

@@ -18,7 +18,7 @@ struct FakeDriver {
   std::string name = "Fake GPU";
   std::vector<std::string> extensions;
   std::vector<VkQueueFamilyProperties> families;
-  std::vector<VkCooperativeMatrixPropertiesNV> products;
+  std::vector<VkCooperativeMatrixPropertiesKHR> products;
   bool has_subgroup_size_control_feature = true;
   VkShaderStageFlags subgroup_stages = VK_SHADER_STAGE_ALL;
 

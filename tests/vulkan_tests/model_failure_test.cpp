@@ -270,7 +270,7 @@ TEST_F(ModelFailure, EveryFallibleCallIsMade) {
   for (const std::string& call : fallible_calls()) {
     // These functions are called only if layers are enabled, or on devices with matrix units.
     if (call == "vkCreateDebugUtilsMessengerEXT" || call == "vkEnumerateInstanceLayerProperties" ||
-        call == "vkGetPhysicalDeviceCooperativeMatrixPropertiesNV")
+        call == "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR")
       continue;
     EXPECT_GT(n_cold_.count(call) + n_calls.count(call), 0u) << call << " is never called";
   }

@@ -132,9 +132,9 @@ TEST(ProductChoice, FillsWholeSubgroupsWithinTheLimits) {
 TEST(ProductChoice, UsesMatrixUnitsOnlyIfTheDeviceMeetsAllNeeds) {
   using Kernel = ProductChoice::Kernel;
   DeviceCaps caps = small_caps();
-  caps.matrix_shapes = {{16, 8, 8}, {16, 16, 16}};
+  caps.matrix_shapes = {{16, 24, 16}, {16, 16, 16}};
   caps.shader_float16 = caps.memory_model = true;
-  EXPECT_EQ(choose_product(caps, 17, Precision::fast).kernel, Kernel::coop);
+  EXPECT_EQ(choose_product(caps, 17, Precision::fast).kernel, Kernel::matrix);
   EXPECT_EQ(choose_product(caps, 16, Precision::fast).kernel, Kernel::vec);
   EXPECT_EQ(choose_product(caps, 17, Precision::exact).kernel, Kernel::tile)
       << "factors would be rounded";
@@ -146,8 +146,11 @@ TEST(ProductChoice, UsesMatrixUnitsOnlyIfTheDeviceMeetsAllNeeds) {
   EXPECT_EQ(without([](DeviceCaps& c) { c.matrix_shapes.pop_back(); }), Kernel::tile);
   EXPECT_EQ(without([](DeviceCaps& c) { c.shader_float16 = false; }), Kernel::tile);
   EXPECT_EQ(without([](DeviceCaps& c) { c.memory_model = false; }), Kernel::tile);
-  EXPECT_EQ(without([](DeviceCaps& c) { c.min_subgroup_size = 8; }), Kernel::tile);
-  EXPECT_EQ(without([](DeviceCaps& c) { c.max_group_invocations = 127; }), Kernel::tile);
+  EXPECT_EQ(without([](DeviceCaps& c) { c.min_subgroup_size = 8; }), Kernel::tile)
+      << "the size of a subgroup would not be known";
+  EXPECT_EQ(without([](DeviceCaps& c) { c.max_group_invocations = 16; }), Kernel::tile);
+  EXPECT_EQ(without([](DeviceCaps& c) { c.max_shared_bytes = 8192; }), Kernel::tile);
+  EXPECT_EQ(without([](DeviceCaps& c) { c.matrix_tile = 0; }), Kernel::tile);
 }
 
 TEST(ProductLaunches, FewRowsWithNormAndResidualTakeOneLaunch) {
@@ -223,7 +226,7 @@ TEST(ProductLaunches, SwigluUsesMatrixUnits) {
   LaunchContext context(caps, node, layout, swiglu_kernel.workspace(node, caps));
   context.precision = Precision::fast;
   for (const Launch& launch : swiglu_kernel.launch(context))
-    EXPECT_EQ(launch.shader, Shader::product_coop);
+    EXPECT_EQ(launch.shader, Shader::product_matrix);
 }
 
 TEST(ProductLaunches, OnlyTheRowsOfOutputsAreComputed) {

@@ -27,6 +27,9 @@ TEST(ShaderCompiler, EveryShaderFitsItsEmbeddedInterface) {
   for (int i = 0; i < kShaderCount; ++i) {
     const auto shader = static_cast<Shader>(i);
     SCOPED_TRACE(name_of(shader));
+    // An older compiler lacks matrix units, here or in the build.
+    const bool is_optional = name_of(shader).ends_with("_matrix");
+    if (is_optional && (embedded_code(shader).empty() || !compiles_matrix_shaders())) continue;
     const auto code = compile_shader(shader_folder(), name_of(shader));
     EXPECT_TRUE(reflect(code) == reflect(embedded_code(shader)));
   }

@@ -53,9 +53,9 @@ class EnabledFeatures {
   VkPhysicalDeviceSubgroupSizeControlFeatures sizes_ =
       structure<VkPhysicalDeviceSubgroupSizeControlFeatures>(
           VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES);
-  VkPhysicalDeviceCooperativeMatrixFeaturesNV matrix_ =
-      structure<VkPhysicalDeviceCooperativeMatrixFeaturesNV>(
-          VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV);
+  VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix_ =
+      structure<VkPhysicalDeviceCooperativeMatrixFeaturesKHR>(
+          VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR);
 };
 
 bool is_1_3(const DeviceCaps& caps) { return caps.api_version >= VK_API_VERSION_1_3; }
@@ -68,7 +68,7 @@ std::vector<const char*> enabled_extensions(const DeviceCaps& caps) {
       names.push_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
   }
   if (caps.memory_budget) names.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-  if (!caps.matrix_shapes.empty()) names.push_back(VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
+  if (!caps.matrix_shapes.empty()) names.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
   // Vulkan requires that this extension is enabled if the device has it.
   if (caps.portability_subset) names.push_back("VK_KHR_portability_subset");
   return names;

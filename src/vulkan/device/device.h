@@ -36,6 +36,7 @@ class Device {
 
   /// Changes caps(): from then on, the device counts as one without matrix units.
   void forget_matrix_units() { caps_.matrix_shapes.clear(); }
+  void set_matrix_tile(std::uint32_t size) { caps_.matrix_tile = size; }
   void forget_mixed_products() { caps_.mixed_products = false; }
 
   /// Names an object for validation messages and debuggers. Does nothing without

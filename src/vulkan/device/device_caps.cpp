@@ -133,15 +133,15 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SYNCHRONIZATION_2_FEATURES);
   auto sizes = structure<VkPhysicalDeviceSubgroupSizeControlFeatures>(
       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES);
-  auto matrix = structure<VkPhysicalDeviceCooperativeMatrixFeaturesNV>(
-      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV);
+  auto matrix = structure<VkPhysicalDeviceCooperativeMatrixFeaturesKHR>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR);
   Chain chain(features);
   chain.add(v11);
   chain.add(v12);
   if (has(caps, VK_KHR_SYNCHRONIZATION_2_EXTENSION_NAME, VK_API_VERSION_1_3))
     chain.add(synchronization2);
   if (has(caps, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, VK_API_VERSION_1_3)) chain.add(sizes);
-  if (caps.has_extension(VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME)) chain.add(matrix);
+  if (caps.has_extension(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME)) chain.add(matrix);
   fn.vkGetPhysicalDeviceFeatures2(physical, &features);
 
   caps.buffer_device_address = v12.bufferDeviceAddress == VK_TRUE;
@@ -168,20 +168,21 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
 
 void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
   // A layer may report the feature but lack the function.
-  if (fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesNV == nullptr) return;
-  const auto empty = structure<VkCooperativeMatrixPropertiesNV>(
-      VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV);
-  const auto products = enumerate<VkCooperativeMatrixPropertiesNV>(
-      "vkGetPhysicalDeviceCooperativeMatrixPropertiesNV", caps.name,
-      [&](std::uint32_t* n, VkCooperativeMatrixPropertiesNV* items) {
-        return fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesNV(physical, n, items);
+  if (fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR == nullptr) return;
+  const auto empty = structure<VkCooperativeMatrixPropertiesKHR>(
+      VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR);
+  const auto products = enumerate<VkCooperativeMatrixPropertiesKHR>(
+      "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR", caps.name,
+      [&](std::uint32_t* n, VkCooperativeMatrixPropertiesKHR* items) {
+        return fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(physical, n, items);
       },
       empty);
-  for (const VkCooperativeMatrixPropertiesNV& product : products)
-    if (product.AType == VK_COMPONENT_TYPE_FLOAT16_NV &&
-        product.BType == VK_COMPONENT_TYPE_FLOAT16_NV &&
-        product.CType == VK_COMPONENT_TYPE_FLOAT32_NV &&
-        product.DType == VK_COMPONENT_TYPE_FLOAT32_NV && product.scope == VK_SCOPE_SUBGROUP_NV)
+  for (const VkCooperativeMatrixPropertiesKHR& product : products)
+    if (product.AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+        product.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+        product.CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+        product.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+        product.scope == VK_SCOPE_SUBGROUP_KHR)
       caps.matrix_shapes.push_back({product.MSize, product.NSize, product.KSize});
 }
 

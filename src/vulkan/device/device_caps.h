@@ -79,8 +79,10 @@ struct DeviceCaps {
   double timestamp_period_ns = 0;
   bool memory_budget = false;
   bool portability_subset = false;
-  std::vector<MatrixShape> matrix_shapes;  ///< from VK_NV_cooperative_matrix
-  bool shader_float16 = false;             ///< use of matrix units needs this and the next two
+  std::vector<MatrixShape> matrix_shapes;  ///< from VK_KHR_cooperative_matrix
+  /// The largest tile of products with matrix units. 0 if float32 tiles are used in place of them.
+  std::uint32_t matrix_tile = 64;
+  bool shader_float16 = false;  ///< use of matrix units needs this and the memory model
   bool storage_16bit = false;
   /// Whether a float16 factor costs nothing in a product with float32: one instruction multiplies a
   /// half of a register by a float32 and adds a float32. Vulkan cannot be asked for this.

@@ -2,8 +2,7 @@
 // the loader library, but opens it at run time. Tests replace pointers in the table.
 #pragma once
 
-#define VK_NO_PROTOTYPES
-#include <vulkan/vulkan.h>
+#include "vulkan/device/cooperative_matrix.h"
 
 namespace bitaxon::vulkan {
 
@@ -28,7 +27,7 @@ namespace bitaxon::vulkan {
 #define BX_VK_OPTIONAL_INSTANCE_FUNCTIONS(X) \
   X(vkCreateDebugUtilsMessengerEXT)          \
   X(vkDestroyDebugUtilsMessengerEXT)         \
-  X(vkGetPhysicalDeviceCooperativeMatrixPropertiesNV)
+  X(vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)
 
 #define BX_VK_DEVICE_FUNCTIONS(X)   \
   X(vkDestroyDevice)                \

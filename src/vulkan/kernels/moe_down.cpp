@@ -2,8 +2,10 @@
 #include "ops/moe_down.h"
 
 #include "shaders/params/moe_combine.h"
+#include "shaders/params/moe_down_matrix.h"
 #include "shaders/params/moe_down_tile.h"
 #include "vulkan/kernels/mat_vec.h"
+#include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/kernels/moe_group.h"
 #include "vulkan/run/kernel.h"
 
@@ -13,6 +15,7 @@ namespace {
 using namespace moe_down_operand;
 
 constexpr std::uint32_t kOutsPerSubgroup = 2;
+constexpr std::uint32_t kMatrixOuts = 64;
 
 struct MoeDownPlan {
   ExpertSizes sizes;
@@ -61,13 +64,25 @@ Launch vec_launch(const LaunchContext& context, const MoeDownPlan& plan) {
   return launch;
 }
 
+std::optional<MatrixTile> matrix_tile_of(const LaunchContext& context, const MoeDownPlan& plan) {
+  return matrix_tile(context, rows_of_tile(plan.sizes), kMatrixOuts);
+}
+
 Launch tile_launch(const LaunchContext& context, const MoeDownPlan& plan) {
   Launch launch;
-  launch.shader = Shader::moe_down_tile;
-  launch.specialization = {{BX_MOE_DOWN_TILE_GROUP_SIZE, group_size(context.caps)},
-                           {BX_MOE_DOWN_TILE_FORM, context.form(down)},
-                           {BX_MOE_DOWN_TILE_SHARED_FORM, context.form(shared_down)},
-                           {BX_MOE_DOWN_TILE_ROWS, rows_of_tile(plan.sizes)}};
+  if (const auto tile = matrix_tile_of(context, plan)) {
+    launch.shader = Shader::moe_down_matrix;
+    launch.specialization = {{BX_MOE_DOWN_MATRIX_FORM, context.form(down)},
+                             {BX_MOE_DOWN_MATRIX_SHARED_FORM, context.form(shared_down)}};
+    const std::int64_t intermediate = context.shape(down)[2];
+    set_matrix_tile(launch, *tile, intermediate, intermediate);
+  } else {
+    launch.shader = Shader::moe_down_tile;
+    launch.specialization = {{BX_MOE_DOWN_TILE_GROUP_SIZE, group_size(context.caps)},
+                             {BX_MOE_DOWN_TILE_FORM, context.form(down)},
+                             {BX_MOE_DOWN_TILE_SHARED_FORM, context.form(shared_down)},
+                             {BX_MOE_DOWN_TILE_ROWS, rows_of_tile(plan.sizes)}};
+  }
   launch.set_push(push_of(context, plan));
   launch.bindings = {context.scratch(plan.tiles.pairs, Access::read),
                      context.scratch(plan.tiles.tiles, Access::read),
@@ -95,8 +110,10 @@ Launch combine_launch(const LaunchContext& context, const MoeDownPlan& plan) {
 
 std::vector<Launch> launches(const LaunchContext& context, const MoeDownPlan& plan) {
   if (!plan.in_tiles) return {vec_launch(context, plan)};
+  const auto tile = matrix_tile_of(context, plan);
+  const std::uint32_t outs = tile ? tile->outs : group_size(context.caps);
   return {group_launch(context, plan.sizes, plan.tiles, context.bind(experts, Access::read),
-                       groups_for(plan.d_model, group_size(context.caps))),
+                       groups_for(plan.d_model, outs)),
           tile_launch(context, plan), combine_launch(context, plan)};
 }
 

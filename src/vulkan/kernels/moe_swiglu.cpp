@@ -1,8 +1,10 @@
 //   y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s]
 #include "ops/moe_swiglu.h"
 
+#include "shaders/params/moe_swiglu_matrix.h"
 #include "shaders/params/moe_swiglu_tile.h"
 #include "vulkan/kernels/mat_vec.h"
+#include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/kernels/moe_group.h"
 #include "vulkan/run/kernel.h"
 
@@ -12,6 +14,8 @@ namespace {
 using namespace moe_swiglu_operand;
 
 constexpr std::uint32_t kOutsPerSubgroup = 4;
+/// Rows of both weights together, in a tile with matrix units.
+constexpr std::uint32_t kMatrixOuts = 128;
 
 struct MoeSwigluPlan {
   ExpertSizes sizes;
@@ -61,8 +65,19 @@ Launch vec_launch(const LaunchContext& context, const MoeSwigluPlan& plan) {
   return launch;
 }
 
-std::vector<Launch> tile_launches(const LaunchContext& context, const MoeSwigluPlan& plan) {
-  const ExpertTiles& tiles = plan.tiles;
+Launch matrix_launch(const LaunchContext& context, const MatrixTile& tile) {
+  Launch launch;
+  launch.shader = Shader::moe_swiglu_matrix;
+  launch.specialization = {{BX_MOE_SWIGLU_MATRIX_GATE_FORM, context.form(gate)},
+                           {BX_MOE_SWIGLU_MATRIX_UP_FORM, context.form(up)},
+                           {BX_MOE_SWIGLU_MATRIX_SHARED_GATE_FORM, context.form(shared_gate)},
+                           {BX_MOE_SWIGLU_MATRIX_SHARED_UP_FORM, context.form(shared_up)}};
+  const std::int64_t d_model = context.shape(gate)[2];
+  set_matrix_tile(launch, tile, d_model, d_model);
+  return launch;
+}
+
+Launch float_launch(const LaunchContext& context, const MoeSwigluPlan& plan) {
   Launch launch;
   launch.shader = Shader::moe_swiglu_tile;
   launch.specialization = {{BX_MOE_SWIGLU_TILE_GROUP_SIZE, group_size(context.caps)},
@@ -71,12 +86,20 @@ std::vector<Launch> tile_launches(const LaunchContext& context, const MoeSwigluP
                            {BX_MOE_SWIGLU_TILE_SHARED_GATE_FORM, context.form(shared_gate)},
                            {BX_MOE_SWIGLU_TILE_SHARED_UP_FORM, context.form(shared_up)},
                            {BX_MOE_SWIGLU_TILE_ROWS, rows_of_tile(plan.sizes)}};
+  return launch;
+}
+
+std::vector<Launch> tile_launches(const LaunchContext& context, const MoeSwigluPlan& plan) {
+  const ExpertTiles& tiles = plan.tiles;
+  const auto tile = matrix_tile(context, rows_of_tile(plan.sizes), kMatrixOuts);
+  Launch launch = tile ? matrix_launch(context, *tile) : float_launch(context, plan);
   launch.set_push(push_of(context, plan));
   launch.bindings = {context.scratch(tiles.pairs, Access::read),
                      context.scratch(tiles.tiles, Access::read), context.bind(x, Access::read),
                      context.bind(y, Access::write)};
   launch.indirect = {context.scratch(tiles.grid, Access::read)};
-  const std::uint32_t n_across = groups_for(plan.intermediate, group_size(context.caps) / 2);
+  const std::uint32_t n_across =
+      groups_for(plan.intermediate, (tile ? tile->outs : group_size(context.caps)) / 2);
   return {group_launch(context, plan.sizes, tiles, context.bind(experts, Access::read), n_across),
           launch};
 }

@@ -4,12 +4,13 @@
 
 #include "bitaxon/error.h"
 #include "core/assert.h"
-#include "shaders/params/product_coop.h"
 #include "shaders/params/product_end.h"
+#include "shaders/params/product_matrix.h"
 #include "shaders/params/product_tile.h"
 #include "shaders/params/product_vec.h"
 #include "shaders/params/rms_norm.h"
 #include "vulkan/kernels/mat_vec.h"
+#include "vulkan/kernels/matrix_tile.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -121,16 +122,25 @@ Launch tile_launch(const LaunchContext& context, const ProductArgs& args,
   return launch;
 }
 
-Launch coop_launch(const LaunchContext& context, const ProductArgs& args,
-                   const ProductChoice& choice, Range rows, Range outs) {
+/// The tile of a product with matrix units. Empty if float32 tiles are used in place of them.
+std::optional<MatrixTile> tile_of(const DeviceCaps& caps, std::int64_t n_rows) {
+  const std::uint32_t most = caps.matrix_tile;
+  if (most == 0) return std::nullopt;
+  if (n_rows <= 32) return matrix_tile(caps, 32, 64);
+  return matrix_tile(caps, n_rows <= 64 ? 64 : most, most);
+}
+
+Launch matrix_launch(const LaunchContext& context, const ProductArgs& args,
+                     const ProductChoice& choice, Range rows, Range outs) {
   Launch launch = launch_over(context, args, choice, rows, outs);
-  launch.shader = Shader::product_coop;
-  launch.specialization = {
-      {BX_PRODUCT_COOP_GROUP_SIZE, BX_PRODUCT_COOP_SUBGROUPS * context.caps.subgroup_size},
-      {BX_PRODUCT_COOP_FORM, args.weight.form},
-      {BX_PRODUCT_COOP_OTHER, other_of(args).use},
-      {BX_PRODUCT_COOP_SOURCE, static_cast<std::uint32_t>(args.rows)},
-      {BX_PRODUCT_COOP_HAS_BIAS, is_present(args.bias)}};
+  launch.shader = Shader::product_matrix;
+  launch.specialization = {{BX_PRODUCT_MATRIX_FORM, args.weight.form},
+                           {BX_PRODUCT_MATRIX_OTHER, other_of(args).use},
+                           {BX_PRODUCT_MATRIX_SOURCE, static_cast<std::uint32_t>(args.rows)},
+                           {BX_PRODUCT_MATRIX_HAS_BIAS, is_present(args.bias)}};
+  const auto tile = tile_of(context.caps, args.n_rows);
+  BX_ASSERT(tile.has_value(), "the choice fell on matrix units");
+  set_matrix_tile(launch, *tile, args.n_cols, width_of(args));
   launch.set_push(tile_params(args, rows, outs));
   return launch;
 }
@@ -143,7 +153,7 @@ Launch launch_piece(const LaunchContext& context, const ProductArgs& args,
     case ProductChoice::Kernel::tile:
       return tile_launch(context, args, choice, rows, outs);
     default:
-      return coop_launch(context, args, choice, rows, outs);
+      return matrix_launch(context, args, choice, rows, outs);
   }
 }
 
@@ -177,15 +187,6 @@ void add_pieces(const LaunchContext& context, const ProductArgs& args,
       launches.push_back(launch_piece(context, args, choice, rows, outs));
 }
 
-/// Whether the device can run product_coop. This shader needs matrix units for its shape, the
-/// features that it uses, and workgroups of four subgroups whose size is fixed.
-bool has_matrix_units(const DeviceCaps& caps) {
-  const auto is_16 = [](const MatrixShape& s) { return s.m == 16 && s.n == 16 && s.k == 16; };
-  return std::ranges::any_of(caps.matrix_shapes, is_16) && caps.shader_float16 &&
-         caps.memory_model && caps.min_subgroup_size == caps.max_subgroup_size &&
-         BX_PRODUCT_COOP_SUBGROUPS * caps.subgroup_size <= caps.max_group_invocations;
-}
-
 }  // namespace
 
 bool reads_weight_once(std::int64_t n_rows) { return n_rows <= kMostVecRows; }
@@ -199,8 +200,9 @@ ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precis
     return {ProductChoice::Kernel::vec, rows, subgroups * outs_per_subgroup(rows),
             "few rows: reading the weight once takes most of the time"};
   }
-  if (precision == Precision::fast && has_matrix_units(caps))
-    return {ProductChoice::Kernel::coop, BX_PRODUCT_COOP_ROWS, BX_PRODUCT_COOP_OUTS,
+  const auto tile = precision == Precision::fast ? tile_of(caps, n_rows) : std::nullopt;
+  if (tile)
+    return {ProductChoice::Kernel::matrix, tile->rows, tile->outs,
             "many rows, 16 bits are enough, and there are matrix units"};
   return {ProductChoice::Kernel::tile, n_rows <= 32 ? 32U : 64U, group_size(caps, kTileOuts),
           "many rows: a tile of them shares each decoded weight"};

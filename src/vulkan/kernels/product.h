@@ -53,7 +53,7 @@ struct ProductChoice {
   enum class Kernel : std::uint8_t {
     vec,   ///< product_vec: reads the weight once for all rows; also computes the norm
     tile,  ///< product_tile: decodes the weight once per tile of rows; rms_norm runs before it
-    coop,  ///< product_coop: like tile, but on matrix units and with factors rounded to float16
+    matrix,  ///< product_matrix: like tile, but on matrix units and with factors rounded to float16
   };
   Kernel kernel = Kernel::vec;
   std::uint32_t rows = 1;  ///< the number of rows of x per workgroup

@@ -14,4 +14,6 @@ std::vector<std::uint32_t> compile_shader(const std::filesystem::path&, std::str
   return {};
 }
 
+bool compiles_matrix_shaders() { return false; }
+
 }  // namespace bitaxon::vulkan

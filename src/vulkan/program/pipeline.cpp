@@ -13,7 +13,8 @@ namespace bitaxon::vulkan {
 namespace {
 
 std::vector<std::uint32_t> key_of(const Launch& launch) {
-  std::vector<std::uint32_t> key = {static_cast<std::uint32_t>(launch.shader)};
+  std::vector<std::uint32_t> key = {static_cast<std::uint32_t>(launch.shader),
+                                    launch.subgroup_size};
   for (const SpecConstant& constant : launch.specialization) {
     key.push_back(constant.id);
     key.push_back(constant.value);
@@ -139,9 +140,16 @@ Pipeline PipelineLibrary::make(const Launch& launch) {
   info.stage.module = module.handle.get();
   info.stage.pName = "main";
   info.stage.pSpecializationInfo = &specialization;
+  auto required = structure<VkPipelineShaderStageRequiredSubgroupSizeCreateInfo>(
+      VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO);
+  required.requiredSubgroupSize = launch.subgroup_size;
   // Without these flags, the driver's compiler may use a subgroup size that differs from
   // gl_SubgroupSize.
-  if (caps.subgroup_size_control && caps.full_subgroups && group_size % caps.max_subgroup_size == 0)
+  if (caps.subgroup_size_control && launch.subgroup_size != 0) {
+    info.stage.pNext = &required;
+    info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
+  } else if (caps.subgroup_size_control && caps.full_subgroups &&
+             group_size % caps.max_subgroup_size == 0)
     info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_ALLOW_VARYING_SUBGROUP_SIZE_BIT |
                        VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
   info.layout = layout;

@@ -22,7 +22,7 @@ inline constexpr int kShaderCount = 0
     ;
 
 std::string_view name_of(Shader shader);
-/// The SPIR-V of a shader, compiled at build time.
+/// The SPIR-V of a shader, compiled at build time. Empty if the build had no compiler for it.
 std::span<const std::uint32_t> embedded_code(Shader shader);
 
 }  // namespace bitaxon::vulkan

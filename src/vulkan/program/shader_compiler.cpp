@@ -109,4 +109,18 @@ std::vector<std::uint32_t> compile_shader(const std::filesystem::path& dir, std:
   return code;
 }
 
+bool compiles_matrix_shaders() {
+  constexpr std::string_view kSource =
+      "#version 450\n"
+      "#extension GL_KHR_cooperative_matrix : require\n"
+      "void main() {}\n";
+  std::filesystem::path no_folder;
+  const Compiler compiler(shaderc_compiler_initialize());
+  const Options options = options_for(no_folder);
+  const Result result(shaderc_compile_into_spv(compiler.get(), kSource.data(), kSource.size(),
+                                               shaderc_compute_shader, "probe", "main",
+                                               options.get()));
+  return shaderc_result_get_compilation_status(result.get()) == shaderc_compilation_status_success;
+}
+
 }  // namespace bitaxon::vulkan

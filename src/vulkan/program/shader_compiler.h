@@ -18,4 +18,7 @@ void require_shader_compiler();
 /// "file:line: error: ...".
 std::vector<std::uint32_t> compile_shader(const std::filesystem::path& dir, std::string_view name);
 
+/// Whether the compiler knows matrix units (GL_KHR_cooperative_matrix). False if there is none.
+bool compiles_matrix_shaders();
+
 }  // namespace bitaxon::vulkan

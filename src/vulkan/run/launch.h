@@ -59,6 +59,7 @@ struct SpecConstant {
 struct Launch {
   Shader shader{};
   std::vector<SpecConstant> specialization;
+  std::uint32_t subgroup_size = 0;  ///< the only one with which the shader works; 0: any
   std::array<std::byte, kMaxPushBytes> push{};
   std::uint32_t push_bytes = 0;
   std::vector<Binding> bindings;

@@ -1,0 +1,46 @@
+// Compares products in precision "fast" with the reference: on devices with matrix units, they run
+// there.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+
+#include "cases/op_harness.h"
+#include "support/backends.h"
+#include "support/op_case_params.h"
+#include "vulkan_tests/test_device.h"
+
+namespace bitaxon::test {
+namespace {
+
+/// The error that "fast" may add to a result, relative to the size of its row.
+constexpr double kFastError = 1e-2;
+
+/// The cases of the ops that round factors to 16 bits in precision "fast".
+std::vector<NamedCase> cases_of_products() {
+  constexpr std::array<std::string_view, 5> kOps = {"attention", "linear", "moe_down", "moe_swiglu",
+                                                    "swiglu"};
+  std::vector<NamedCase> cases = named_cases(kPlain, kModel | kExhaustive);
+  std::erase_if(cases, [&](const NamedCase& c) { return !std::ranges::count(kOps, c.op); });
+  return cases;
+}
+
+class FastCases : public testing::TestWithParam<NamedCase> {};
+
+TEST_P(FastCases, AgreeWithReference) {
+  const OpCase& op_case = *GetParam().op_case;
+  const OpProblem problem = problem_of(GetParam().op, op_case);
+  Tolerance tolerance = op_case.tolerance;
+  tolerance.relative += kFastError;
+  tolerance.reason += "; factors of 16 bits";
+  const OpRun expected = expected_run(reference_backend(), problem);
+  const OpRun run = run_op(vulkan_backend(), problem, Precision::fast);
+  expect_clean(run, "vulkan, fast");
+  for (const std::string& difference : differences(run, expected, tolerance))
+    ADD_FAILURE() << difference;
+}
+
+INSTANTIATE_TEST_SUITE_P(Products, FastCases, testing::ValuesIn(cases_of_products()), test_name);
+
+}  // namespace
+}  // namespace bitaxon::test
