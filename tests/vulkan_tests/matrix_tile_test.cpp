@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "fabricated.h"
 #include "shaders/params/matrix_tile.h"
+#include "vulkan/kernels/attention_matrix.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -66,6 +69,43 @@ TEST(MatrixTile, NeedsAKnownSizeOfSubgroups) {
   caps.subgroup_size_control = caps.full_subgroups = true;
   ASSERT_TRUE(matrix_tile(caps, 64, 64).has_value());
   EXPECT_EQ(matrix_tile(caps, 64, 64)->subgroup_size, 32U);
+}
+
+/// The parameters of attention with 32 heads of queries, of which 4 share a head of keys.
+AttentionPush push_for(std::uint32_t head_dim) {
+  AttentionPush push{};
+  push.n_heads = 32;
+  push.n_kv_heads = 8;
+  push.head_dim = head_dim;
+  return push;
+}
+
+TEST(AttentionBlock, FitsTheDevice) {
+  const std::pair<MatrixShape, std::uint32_t> devices[] = {
+      {{16, 16, 16}, 32}, {{8, 8, 16}, 8}, {{8, 8, 8}, 8}};
+  for (const auto& [shape, subgroup] : devices)
+    for (const std::uint32_t head_dim : {32U, 64U, 96U, 128U}) {
+      SCOPED_TRACE(testing::Message() << shape.m << 'x' << shape.n << 'x' << shape.k << ", "
+                                      << subgroup << " lanes, head " << head_dim);
+      const DeviceCaps caps = device_with(shape, subgroup);
+      const AttentionPush push = push_for(head_dim);
+      const auto block = attention_block(caps, push, 512);
+      ASSERT_TRUE(block.has_value());
+      EXPECT_EQ(block->shared, 4U);
+      const std::uint32_t group = block->subgroups * subgroup;
+      EXPECT_LE(group, caps.max_group_invocations);
+      EXPECT_EQ(group % block->queries, 0U) << "the softmax needs whole queries";
+      EXPECT_LE(group / block->queries, subgroup) << "in one subgroup";
+      EXPECT_EQ(block->queries % (block->subgroups / block->across * shape.m), 0U);
+      EXPECT_EQ(head_dim % (block->across * shape.n), 0U);
+    }
+}
+
+TEST(AttentionBlock, IsLeftOutForOtherHeads) {
+  const DeviceCaps caps = device_with({16, 16, 16}, 32);
+  EXPECT_FALSE(attention_block(caps, push_for(72), 512).has_value()) << "not a multiple of 16";
+  EXPECT_FALSE(attention_block(caps, push_for(512), 512).has_value())
+      << "too large for shared memory";
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "bitaxon/error.h"
 #include "shaders/params/attention_rows.h"
 #include "shaders/params/attention_split.h"
+#include "vulkan/kernels/attention_matrix.h"
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
@@ -232,6 +233,8 @@ Launch rows_launch(const LaunchContext& context, const AttentionPlan& plan) {
 
 std::vector<Launch> launches(const LaunchContext& context, const AttentionPlan& plan) {
   if (plan.split) return {split_launch(context, plan, *plan.split)};
+  if (auto launch = attention_matrix_launch(context, push_of(context, plan.sizes)))
+    return {*launch};
   return {rows_launch(context, plan)};
 }
 

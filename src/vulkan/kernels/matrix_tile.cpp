@@ -64,19 +64,25 @@ bool divides(const MatrixTile& tile) {
 
 }  // namespace
 
-std::optional<MatrixTile> matrix_tile(const DeviceCaps& caps, std::uint32_t rows,
-                                      std::uint32_t outs) {
+std::optional<MatrixUnits> matrix_units(const DeviceCaps& caps) {
   const auto shape = best_shape(caps);
   const auto subgroup = subgroup_size(caps);
   if (!shape || !subgroup || !caps.shader_float16 || !caps.memory_model) return std::nullopt;
+  return MatrixUnits{*shape, *subgroup};
+}
+
+std::optional<MatrixTile> matrix_tile(const DeviceCaps& caps, std::uint32_t rows,
+                                      std::uint32_t outs) {
+  const auto units = matrix_units(caps);
+  if (!units) return std::nullopt;
   const std::uint32_t shared = (rows + outs) * BX_MATRIX_STRIDE * 16 + kCodebookBytes;
-  const std::uint32_t group = group_of(caps, *subgroup, rows, outs);
-  if (shared > caps.max_shared_bytes || group < *subgroup) return std::nullopt;
+  const std::uint32_t group = group_of(caps, units->subgroup_size, rows, outs);
+  if (shared > caps.max_shared_bytes || group < units->subgroup_size) return std::nullopt;
   // A tile may be too small for the subgroups of the workgroup.
-  for (std::uint32_t n = group / *subgroup; n > 0; n /= 2) {
+  for (std::uint32_t n = group / units->subgroup_size; n > 0; n /= 2) {
     std::optional<MatrixTile> best;
     for (std::uint32_t across = n; across > 0; across /= 2) {
-      const MatrixTile tile{*shape, rows, outs, *subgroup, n, across};
+      const MatrixTile tile{units->shape, rows, outs, units->subgroup_size, n, across};
       if (divides(tile) && (!best || loads_of(tile) <= loads_of(*best))) best = tile;
     }
     if (best) return best;

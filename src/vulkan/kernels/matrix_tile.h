@@ -21,6 +21,14 @@ struct MatrixTile {
   std::uint32_t group() const { return subgroups * subgroup_size; }
 };
 
+/// What shaders use of the matrix units of a device.
+struct MatrixUnits {
+  MatrixShape shape;
+  std::uint32_t subgroup_size = 0;
+};
+/// Empty if the device cannot run shaders with matrix units.
+std::optional<MatrixUnits> matrix_units(const DeviceCaps& caps);
+
 /// The division of a tile of `rows` argument rows (16 or more) and `outs` rows of the weight. Both
 /// are powers of two. Empty if the device cannot run shaders with matrix units, or not with this tile.
 std::optional<MatrixTile> matrix_tile(const DeviceCaps& caps, std::uint32_t rows,
