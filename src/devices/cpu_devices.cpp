@@ -37,6 +37,10 @@ std::shared_ptr<Backend> open_cpu(const std::string& selector, const OpenOptions
         ErrorKind::invalid_argument,
         fmt::format("device {} has no shaders to replace by those in {}; name a Vulkan device",
                     selector, printable_path(options.shader_dir.string())));
+  if (!options.tiles.empty())
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("device {} has no tiles to choose from; name a Vulkan device", selector));
   return cpu::open_cpu_backend(
       {.n_threads = options.n_threads, .reference = selector == "reference"});
 }

@@ -191,6 +191,7 @@ std::shared_ptr<Backend> open_vulkan(const std::string& selector, const OpenOpti
   vulkan::VulkanOptions options;
   options.selector = device_part(selector);
   options.shader_dir = wanted.shader_dir;
+  options.tiles = wanted.tiles;
   options.cache_dir = cache_dir();
   options.drivers = tried_drivers();
   return vulkan::open_vulkan_backend(options);

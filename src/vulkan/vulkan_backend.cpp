@@ -19,6 +19,7 @@
 #include "vulkan/device/result.h"
 #include "vulkan/device/self_test.h"
 #include "vulkan/device/structure.h"
+#include "vulkan/device/tile_choice.h"
 #include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/memory/transfer.h"
 #include "vulkan/program/shader_compiler.h"
@@ -42,18 +43,16 @@ const Instance::PhysicalDevice& choose(const Instance& instance, const VulkanOpt
   return instance.devices()[*choice.chosen];
 }
 
-/// The physical device with the capabilities that this program can use and that a test has not
-/// removed.
+/// The physical device with what this program can use and a test has not removed.
 Instance::PhysicalDevice limited(Instance::PhysicalDevice device, const VulkanOptions& options) {
-  const bool has_shaders =
-      options.shader_dir.empty() ? has_matrix_shaders() : compiles_matrix_shaders();
-  if (!has_shaders) device.caps.matrix_shapes.clear();
+  if (!(options.shader_dir.empty() ? has_matrix_shaders() : compiles_matrix_shaders()))
+    device.caps.matrix_shapes.clear();
+  if (!options.tiles.empty()) device.caps.matrix_tile = matrix_tile_of(options.tiles);
   if (options.limit_caps) options.limit_caps(device.caps);
   return device;
 }
 
-/// One entry of the ring buffer of submitted steps. Keeps the executable of the step alive until
-/// the step is done.
+/// An entry of the ring buffer of submitted steps. Keeps the executable alive until the step is done.
 struct InFlight {
   std::shared_ptr<VulkanExecutable> executable;
   const Recording* recording = nullptr;
@@ -335,10 +334,13 @@ StepResult VulkanBackend::wait(Ticket ticket) {
 }
 
 void VulkanBackend::try_variants() {
-  VariantChoice tiles{"products of many rows, fast", "float32 tiles", "no matrix units"};
-  if (!device_.caps().matrix_shapes.empty()) {
+  VariantChoice tiles{"products of many rows, fast", "float32", "no matrix units"};
+  if (matrix_units(device_.caps())) {
     tiles = tried_choice(tiles, "matrix units", fast_product_problem);
     if (tiles.variant != "matrix units") device_.forget_matrix_units();
+    if (tiles.variant == "matrix units")
+      tiles = choose_tiles(*this, options_.tiles, tiles, pipeline_cache_,
+                           [&](std::uint32_t size) { device_.set_matrix_tile(size); });
   }
   VariantChoice codes{"codes of 4 bits, few rows", "no halves", "no mixed products"};
   if (device_.caps().mixed_products) {
@@ -390,6 +392,7 @@ VulkanBackend& vulkan_backend(const Backend& backend) {
 std::shared_ptr<Backend> open_vulkan_backend(const VulkanOptions& options) {
   auto backend = std::make_shared<VulkanBackend>(options);
   if (options.shader_dir.empty()) backend->try_variants();
+  check_tiles(options.tiles, backend->device_caps());
   return backend;
 }
 

@@ -22,6 +22,8 @@ struct VulkanOptions {
   /// used. Each file is compiled when it is first needed. With a folder, pipelines are not kept on
   /// disk, and fast variants of kernels are not tested before use.
   std::filesystem::path shader_dir = {};
+  /// As OpenOptions::tiles.
+  std::string tiles = {};
   /// The folder where compiled pipelines are kept. If empty, no pipelines are kept.
   std::filesystem::path cache_dir = {};
   Drivers drivers = {};  ///< see usable_drivers(); by default, all drivers that the loader finds

@@ -12,6 +12,8 @@
 #include "support/training_cases.h"
 #include "support/tuners.h"
 #include "vulkan/description.h"
+#include "vulkan/device/tile_choice.h"
+#include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/run/recording.h"
 
 namespace bitaxon::gpu_code {
@@ -21,6 +23,15 @@ struct StepPlan {
   std::shared_ptr<const Plan> plan;
   StateLayout layout;
 };
+
+/// The device once for each variant of its products in this precision that can be chosen.
+std::vector<vulkan::DeviceCaps> variants_of(const vulkan::DeviceCaps& caps, Precision precision) {
+  if (precision == Precision::exact || !vulkan::matrix_units(caps)) return {caps};
+  std::vector<vulkan::DeviceCaps> variants;
+  for (const vulkan::TileVariant& variant : vulkan::kTileVariants)
+    variants.emplace_back(caps).matrix_tile = variant.matrix_tile;
+  return variants;
+}
 
 StepPlan plan_step(const BaseModel& model, const StepKind& kind, Precision precision,
                    const vulkan::DeviceCaps& caps) {
@@ -47,7 +58,8 @@ void list_op_cases(const test::OpCases& cases, bool brief,
       ListingBackend backend(devices[k], [](const auto&) {});
       const auto plan = schedule(test::graph_of(backend, problem), *backend.description());
       for (const Precision precision : {Precision::exact, Precision::fast})
-        sink(k, gpu_code::launches_of(*plan, problem.layout(), precision, devices[k]));
+        for (const vulkan::DeviceCaps& caps : variants_of(devices[k], precision))
+          sink(k, gpu_code::launches_of(*plan, problem.layout(), precision, caps));
     }
   }
 }
@@ -82,7 +94,8 @@ void list_model(const std::filesystem::path& folder, const vulkan::DeviceCaps& c
   for (const StepKind& kind : step_kinds())
     for (const Precision precision : {Precision::exact, Precision::fast}) {
       const StepPlan made = plan_step(model, kind, precision, caps);
-      sink(gpu_code::launches_of(*made.plan, made.layout, precision, caps));
+      for (const vulkan::DeviceCaps& variant : variants_of(caps, precision))
+        sink(gpu_code::launches_of(*made.plan, made.layout, precision, variant));
     }
 }
 

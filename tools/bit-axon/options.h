@@ -46,6 +46,7 @@ struct DeviceOptions {
   std::string precision = {};
   std::string threads = {};
   std::string shader_dir = {};
+  std::string tiles = {};
 
   /// Throws UsageError.
   OpenOptions open_options() const;

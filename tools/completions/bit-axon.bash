@@ -3,7 +3,7 @@ _bit_axon() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local model='--model -m --tokenizer -t --config-small --config-medium --quiet --verbose --help
     --version'
-  local precision='--precision --threads --shader-dir'
+  local precision='--precision --threads --shader-dir --tiles'
   local rewrite='--bits -b --group-size -g --output -o --config-small --config-medium --json --quiet
     --verbose --help --version'
   local device="--device $precision"
@@ -43,6 +43,7 @@ _bit_axon() {
       ;;
     --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
+    --tiles) flags='float32 matrix-64 matrix-128' ;;
     --chat-template)
       flags='chatml none'
       files=yes
@@ -118,7 +119,7 @@ _bit_axon() {
           [[ $current == -* ]] || files=yes
           ;;
         devices) flags='--json --help --version' ;;
-        doctor) flags='--device --preset --shader-dir --quiet --verbose --json --help --version' ;;
+        doctor) flags='--device --preset --shader-dir --tiles --quiet --verbose --json --help --version' ;;
         quantize)
           flags="$rewrite --format --double-quant"
           [[ $current == -* ]] || files=yes
@@ -129,7 +130,7 @@ _bit_axon() {
           ;;
         train)
           flags='--model-weights -w --tokenizer -t --config-small --config-medium --quantize --quantize-bits
-            --quantize-group-size --device --precision --threads --shader-dir --val-data
+            --quantize-group-size --device --precision --threads --shader-dir --tiles --val-data
             --val-split --max-seq-len --train-on --mask --unmapped --packing --no-shuffle
             --batch-size --grad-accum-steps --epochs --lora-rank --lora-dropout --lora-scale
             --no-dora --targets --layers --init-adapter --objective --beta --orpo-penalty

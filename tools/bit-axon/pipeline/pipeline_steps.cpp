@@ -74,7 +74,8 @@ class StepList {
     words.push_back("--device=" + flags_.device.device);
     for (const auto& [flag, value] : {std::pair("--precision=", &flags_.device.precision),
                                       {"--threads=", &flags_.device.threads},
-                                      {"--shader-dir=", &flags_.device.shader_dir}})
+                                      {"--shader-dir=", &flags_.device.shader_dir},
+                                      {"--tiles=", &flags_.device.tiles}})
       if (!value->empty()) words.push_back(flag + *value);
   }
   void add_output(Words& words) const {

@@ -1,0 +1,92 @@
+// Tests of the choice among variants of products of many rows.
+#include "vulkan/device/tile_choice.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "support/errors.h"
+#include "support/temporary_folder.h"
+#include "vulkan_tests/test_gpu.h"
+
+namespace bitaxon::test {
+namespace {
+
+std::string variant_of(const Backend& backend) { return backend.caps().variants.at(0).variant; }
+
+TEST(TileChoice, IsThePlainVariantWithoutMatrixUnits) {
+  vulkan::VulkanOptions options = test_options();
+  options.limit_caps = [](vulkan::DeviceCaps& caps) { caps.matrix_shapes.clear(); };
+  EXPECT_EQ(variant_of(*vulkan::open_vulkan_backend(options)), "float32");
+  options.tiles = "float32";
+  EXPECT_EQ(variant_of(*vulkan::open_vulkan_backend(options)), "float32");
+  options.tiles = "matrix-64";
+  expect_error([&] { vulkan::open_vulkan_backend(options); }, ErrorKind::unsupported,
+               {"matrix-64", "needs matrix units"});
+}
+
+TEST(TileChoice, RefusesAnUnknownVariant) {
+  vulkan::VulkanOptions options = test_options();
+  options.tiles = "large";
+  expect_error([&] { vulkan::open_vulkan_backend(options); }, ErrorKind::invalid_argument,
+               {"tiles", "large"});
+}
+
+/// The choice on this device with notes in `folder`. On a device without matrix units, all variants are
+/// the same, but they are measured all the same.
+VariantChoice choice_in(const std::filesystem::path& folder, const std::string& wanted = "",
+                        std::vector<std::uint32_t>* used = nullptr) {
+  const TestGpu gpu;
+  const vulkan::PipelineCache notes(gpu.device(), folder);
+  return vulkan::choose_tiles(vulkan_backend(), wanted, {"products", "", "tested"}, notes,
+                              [&](std::uint32_t size) {
+                                if (used != nullptr) used->push_back(size);
+                              });
+}
+
+TEST(TileChoice, IsMeasuredOnceAndKept) {
+  const TemporaryFolder folder;
+  std::vector<std::uint32_t> used;
+  const VariantChoice choice = choice_in(folder.path(), "", &used);
+  ASSERT_EQ(used.size(), 4U) << "three variants are measured, and one is chosen";
+  EXPECT_EQ(std::vector(used.begin(), used.end() - 1), (std::vector<std::uint32_t>{64, 128, 0}));
+  for (const char* name : {"matrix-64 took", "matrix-128 took", "float32 took"})
+    EXPECT_NE(choice.reason.find(name), std::string::npos) << choice.reason;
+
+  used.clear();
+  const VariantChoice kept = choice_in(folder.path(), "", &used);
+  EXPECT_EQ(kept.variant, choice.variant);
+  EXPECT_EQ(kept.reason, choice.reason) << "the times are those of the first run";
+  EXPECT_EQ(used.size(), 1U);
+}
+
+TEST(TileChoice, FollowsTheNoteUnlessItIsDamaged) {
+  const TemporaryFolder folder;
+  choice_in(folder.path());
+  const auto write = [&](std::string_view text) {
+    for (const auto& file : std::filesystem::directory_iterator(folder.path()))
+      if (file.path().extension() == ".tiles") folder.write(file.path().filename().string(), text);
+  };
+  write("matrix-128\nit was faster");
+  EXPECT_EQ(choice_in(folder.path()).variant, "matrix-128");
+  for (const char* damaged : {"", "matrix-128", "large\nit was faster"}) {
+    write(damaged);
+    EXPECT_NE(choice_in(folder.path()).reason.find("took"), std::string::npos) << damaged;
+  }
+}
+
+TEST(TileChoice, IsNotMeasuredIfItCannotBeKept) {
+  const VariantChoice choice = choice_in("");
+  EXPECT_EQ(choice.variant, "matrix-64");
+  EXPECT_NE(choice.reason.find("not measured"), std::string::npos);
+}
+
+TEST(TileChoice, IsTheOneThatIsAskedFor) {
+  const TemporaryFolder folder;
+  std::vector<std::uint32_t> used;
+  EXPECT_EQ(choice_in(folder.path(), "matrix-128", &used).variant, "matrix-128");
+  EXPECT_EQ(used, std::vector<std::uint32_t>{128});
+}
+
+}  // namespace
+}  // namespace bitaxon::test
