@@ -70,6 +70,8 @@ struct DeviceRates {
   double read_bytes_per_s = 0;  ///< reads of data that is in no cache
   double f32_flops_per_s = 0;   ///< arithmetic in registers; a multiply and an add are two
   double dispatch_s = 0;        ///< time of a small dispatch after a barrier; GPUs only
+  /// Products of float16 matrices with float32 sums, in registers; only where matrix units are used.
+  double matrix_flops_per_s = 0;
 };
 
 /// The time of one launch of a measured step. On the CPU, the time of one node of the graph.

@@ -268,6 +268,7 @@ void RateRange::add(const DeviceRates& rates) {
   };
   add_one(&DeviceRates::read_bytes_per_s, true);
   add_one(&DeviceRates::f32_flops_per_s, true);
+  add_one(&DeviceRates::matrix_flops_per_s, true);
   add_one(&DeviceRates::dispatch_s, false);
 }
 

@@ -5,6 +5,7 @@
 #include "support/borrowed_backend.h"
 #include "support/small_models.h"
 #include "test_device.h"
+#include "vulkan/kernels/matrix_tile.h"
 
 namespace bitaxon::test {
 namespace {
@@ -27,7 +28,11 @@ TEST(DeviceRates, AreMeasuredBetweenSteps) {
   for (std::vector<float>* logits : {&before, &after}) {
     State state = model.new_state();
     model.feed(state, ids, StepOutput::last_logits);
-    expect_plausible(backend.measure_rates());  // waits for the step before it measures
+    const DeviceRates rates = backend.measure_rates();  // waits for the step before it measures
+    expect_plausible(rates);
+    const vulkan::DeviceCaps& caps = vulkan::device_caps(backend);
+    EXPECT_EQ(rates.matrix_flops_per_s > 1e6, caps.matrix_tile != 0 && vulkan::matrix_units(caps));
+    EXPECT_LT(rates.matrix_flops_per_s, 1e18);
     model.read_logits(*logits);
   }
   EXPECT_TRUE(same_bits(before, after));

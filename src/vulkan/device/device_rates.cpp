@@ -10,9 +10,11 @@
 #include "bitaxon/error.h"
 #include "platform/host_rates.h"
 #include "shaders/params/multiply_add.h"
+#include "shaders/params/multiply_matrix.h"
 #include "shaders/params/read_words.h"
 #include "vulkan/device/result.h"
 #include "vulkan/device/structure.h"
+#include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/run/recording.h"
 
 namespace bitaxon::vulkan {
@@ -25,6 +27,7 @@ constexpr std::uint32_t kReadGroups = 4096;
 /// negligible.
 constexpr double kEnoughSeconds = 0.01;
 constexpr std::uint32_t kMostRounds = 1U << 20;
+constexpr std::uint32_t kMostMatrixRounds = 1U << 16;
 
 /// The number of bytes to read. The bytes should exceed every cache, as far as memory allows, and
 /// must fit in one binding. A CPU-type device is slow, so it reads fewer bytes. 0 if there is too
@@ -69,6 +72,9 @@ class RateMeasurement {
     rates.dispatch_s = seconds_of(kDispatches, read_words(1, 0));
     if (is_beyond_caches_) rates.read_bytes_per_s = read_rate();
     rates.f32_flops_per_s = multiply_add_rate();
+    if (const auto units = matrix_units(device_.caps());
+        units && device_.caps().matrix_tile != 0 && group_ >= units->subgroup_size)
+      rates.matrix_flops_per_s = matrix_rate(*units);
     return rates;
   }
 
@@ -130,13 +136,45 @@ class RateMeasurement {
     double seconds = seconds_of(1, multiply_add(n_rounds));
     while (seconds < kEnoughSeconds && n_rounds < kMostRounds)
       seconds = seconds_of(1, multiply_add(n_rounds *= 4));
+    check_every_sum("multiply-adds", 2.0F * BX_MULTIPLY_ADD_CHAINS);
+    return 2.0 * BX_MULTIPLY_ADD_CHAINS * n_rounds * kReadGroups * group_ / seconds;
+  }
+
+  void check_every_sum(const char* what, float expected) {
     std::vector<float> sums(sums_->size_bytes() / sizeof(float));
     transfer_.download(*sums_, 0, std::as_writable_bytes(std::span(sums)));
     for (const float sum : sums)
-      if (sum != 2.0F * BX_MULTIPLY_ADD_CHAINS)
-        throw Error(ErrorKind::device, fmt::format("vulkan: multiply-adds: expected {}, got {}",
-                                                   2.0F * BX_MULTIPLY_ADD_CHAINS, sum));
-    return 2.0 * BX_MULTIPLY_ADD_CHAINS * n_rounds * static_cast<double>(sums.size()) / seconds;
+      if (sum != expected)
+        throw Error(ErrorKind::device,
+                    fmt::format("vulkan: {}: expected {}, got {}", what, expected, sum));
+  }
+
+  BoundLaunch multiply_matrix(const MatrixUnits& units, std::uint32_t n_rounds) {
+    Launch launch;
+    launch.shader = Shader::multiply_matrix;
+    launch.subgroup_size = units.subgroup_size;
+    launch.specialization = {{BX_MULTIPLY_MATRIX_GROUP_SIZE, group_},
+                             {BX_MULTIPLY_MATRIX_M, units.shape.m},
+                             {BX_MULTIPLY_MATRIX_N, units.shape.n},
+                             {BX_MULTIPLY_MATRIX_K, units.shape.k}};
+    launch.set_push(MultiplyMatrixPush{.n_rounds = n_rounds});
+    return bind(std::move(launch), kReadGroups, "multiply_matrix");
+  }
+
+  double matrix_rate(const MatrixUnits& units) {
+    // The first word of words_ is 2^-125 and more: nothing, next to 1/64 as a half.
+    std::uint32_t n_rounds = 16;
+    double seconds = seconds_of(1, multiply_matrix(units, n_rounds));
+    // Up to 2^17 rounds, sums of up to 32 / 4096 are exact.
+    while (seconds < kEnoughSeconds && n_rounds < kMostMatrixRounds)
+      seconds = seconds_of(1, multiply_matrix(units, n_rounds *= 4));
+    const MatrixShape& shape = units.shape;
+    const float expected =
+        6.0F + BX_MULTIPLY_MATRIX_CHAINS * static_cast<float>(n_rounds * shape.k) / 4096.0F;
+    check_every_sum("products of matrices", expected);
+    const double subgroups = kReadGroups * group_ / units.subgroup_size;
+    return 2.0 * shape.m * shape.n * shape.k * BX_MULTIPLY_MATRIX_CHAINS * n_rounds * subgroups /
+           seconds;
   }
 
   /// The seconds that one launch takes. Runs kPasses passes of `n` launches and takes the fastest

@@ -72,6 +72,8 @@ std::string rate_lines(const Examination& found) {
   std::string text = fmt::format("read {}, float32 {}",
                                  best.read_bytes_per_s > 0 ? rate_text(best.read_bytes_per_s) : "-",
                                  best.f32_flops_per_s > 0 ? flops_text(best.f32_flops_per_s) : "-");
+  if (best.matrix_flops_per_s > 0)
+    text += fmt::format(", matrix units {}", flops_text(best.matrix_flops_per_s));
   if (best.dispatch_s > 0) text += fmt::format(", a dispatch {}", time_text(best.dispatch_s));
   return line("rates", fmt::format("{} (best of {})", text, found.rates.n_measured));
 }
@@ -223,6 +225,7 @@ Json report_json(const Examination& found) {
           {"rates",
            {{"read_bytes_per_sec", rate_json(best.read_bytes_per_s)},
             {"float32_flops_per_sec", rate_json(best.f32_flops_per_s)},
+            {"matrix_flops_per_sec", rate_json(best.matrix_flops_per_s)},
             {"dispatch_us", rate_json(best.dispatch_s * 1e6)}}},
           {"speed", speed_json(found.speed)},
           {"temperature_celsius",
