@@ -22,12 +22,19 @@ layout(set = 0, binding = 2, scalar) readonly buffer Act4 { vec4 act4[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Products { float products[]; };
 layout(push_constant, scalar) uniform Push { MoeDownPush p; };
 
-shared uint act_at[kRows];  // the offset in act[] of each row of the tile
+// Where row m of the tile begins in act. A row beyond the last pair of the tile is the last one
+// again.
+uint act_row(const uint m) {
+  const uvec3 tile = tiles[gl_WorkGroupID.y];
+  return pairs[tile.y + min(m, tile.z - 1)] / p.pairs_per_x * p.intermediate;
+}
 
 #define MM_GROUP gl_WorkGroupSize.x
 #define MM_ROWS kRows
-#define MM_X(m, c) act[act_at[m] + (c)]
-#define MM_X4(m, i) act4[act_at[m] / 4 + (i)]
+#define MM_X_ROW(m) act_row(m)
+#define MM_X_QUADS ((p.intermediate & 3u) == 0)
+#define MM_X4(i) act4[i]
+#define MM_X(i) act[i]
 #include "lib/mat_mul.glsl"
 
 const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
@@ -35,20 +42,25 @@ const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
 void main() {
   const uvec3 tile = tiles[gl_WorkGroupID.y];
   const uint first_out = gl_WorkGroupID.x * gl_WorkGroupSize.x;
-  // If the tile has fewer than kRows pairs, the missing rows repeat its last row.
-  for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
-    act_at[m] = pairs[tile.y + min(m, tile.z - 1)] / p.pairs_per_x * p.intermediate;
   if (kHasShared && tile.x == p.n_experts) {
     mat_mul(p.shared_down, kSharedForm, p.intermediate, first_out, p.d_model);
   } else {
     const uint begin = tile.x * p.d_model;
     mat_mul(p.down, kForm, p.intermediate, begin + first_out, begin + p.d_model);
   }
+  const bool outs_exist = first_out + gl_WorkGroupSize.x <= p.d_model;  // uniform
+  // Not `continue`: Intel's compiler does not unroll loops that have it, and then keeps mm_acc in
+  // memory.
   [[unroll]] for (uint i = 0; i < kRows / 8; ++i) {
     const uint m = mm_row(i);
-    if (m >= tile.z) continue;
-    const uint at = pairs[tile.y + m] * p.d_model + first_out;
-    [[unroll]] for (uint j = 0; j < 8; ++j)
-      if (first_out + mm_out(j) < p.d_model) products[at + mm_out(j)] = mm_acc[i * 8 + j];
+    if (m < tile.z) {
+      const uint at = pairs[tile.y + m] * p.d_model + first_out;
+      if (outs_exist) {
+        [[unroll]] for (uint j = 0; j < 8; ++j) products[at + mm_out(j)] = mm_acc[i * 8 + j];
+      } else {
+        [[unroll]] for (uint j = 0; j < 8; ++j)
+          if (first_out + mm_out(j) < p.d_model) products[at + mm_out(j)] = mm_acc[i * 8 + j];
+      }
+    }
   }
 }

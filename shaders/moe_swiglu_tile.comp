@@ -25,15 +25,21 @@ layout(set = 0, binding = 2, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { MoeSwigluPush p; };
 
-shared uint x_at[kRows];  // the offset in x[] of each row of the tile
+const bool kHasShared = kSharedGateForm != BX_FORM_ABSENT;
+
+// Where row m of the tile begins in x. A row beyond the last pair of the tile is the last one again.
+uint x_row(const uint m) {
+  const uvec3 tile = tiles[gl_WorkGroupID.y];
+  return pairs[tile.y + min(m, tile.z - 1)] / (p.top_k + (kHasShared ? 1 : 0)) * p.d_model;
+}
 
 #define MM_GROUP gl_WorkGroupSize.x
 #define MM_ROWS kRows
-#define MM_X(m, c) x[x_at[m] + (c)]
-#define MM_X4(m, i) x4[x_at[m] / 4 + (i)]
+#define MM_X_ROW(m) x_row(m)
+#define MM_X_QUADS ((p.d_model & 3u) == 0)
+#define MM_X4(i) x4[i]
+#define MM_X(i) x[i]
 #include "lib/mat_mul.glsl"
-
-const bool kHasShared = kSharedGateForm != BX_FORM_ABSENT;
 
 // The first half of the tile's weight rows are rows of gate, the second half are rows of up. An
 // invocation has the gate sum of an element in output j of its block, and the up sum of the same
@@ -42,30 +48,31 @@ bool loads_up() { return gl_LocalInvocationID.x >= gl_WorkGroupSize.x / 2; }
 uint n_outs() { return gl_WorkGroupSize.x / 2; }
 
 void load_slice(const WeightAddress gate, const uint gate_form, const WeightAddress up,
-                const uint up_form, const uint row, const uint end_row, const uint c) {
+                const uint up_form, const uint at, const uint n_inside) {
   if (gate_form == up_form) {
     WeightAddress either = gate;
     if (loads_up()) either = up;
-    weight_slice(either, gate_form, loads_up() ? 1 : 0, p.d_model, row, end_row, c);
+    weight_slice_at(either, gate_form, loads_up() ? 1 : 0, at, n_inside);
   } else if (loads_up()) {
-    weight_slice(up, up_form, 1, p.d_model, row, end_row, c);
+    weight_slice_at(up, up_form, 1, at, n_inside);
   } else {
-    weight_slice(gate, gate_form, 0, p.d_model, row, end_row, c);
+    weight_slice_at(gate, gate_form, 0, at, n_inside);
   }
 }
 
 // Multiplies the rows of the tile by both weights. Element 0 of the tile comes from row first_row
-// of both weights.
+// of both weights. A row at or beyond end_row is the last one again.
 void multiply(const WeightAddress gate, const uint gate_form, const WeightAddress up,
               const uint up_form, const uint first_row, const uint end_row) {
-  mm_clear();
+  mm_begin();
   weight_slice_codebook(gate, gate_form, 0);
   weight_slice_codebook(up, up_form, 1);
-  const uint row = first_row + gl_LocalInvocationID.x % n_outs();
+  const uint row_at =
+      min(first_row + gl_LocalInvocationID.x % n_outs(), end_row - 1) * p.d_model;
   for (uint c = 0; c < p.d_model; c += MM_DEPTH) {
     barrier();
     mm_load_x(p.d_model, c);
-    load_slice(gate, gate_form, up, up_form, row, end_row, c);
+    load_slice(gate, gate_form, up, up_form, row_at + c, p.d_model - c);
     barrier();
     mm_multiply_slices();
   }
@@ -74,10 +81,6 @@ void multiply(const WeightAddress gate, const uint gate_form, const WeightAddres
 void main() {
   const uvec3 tile = tiles[gl_WorkGroupID.y];
   const uint first_out = gl_WorkGroupID.x * n_outs();
-  const uint n_slots = p.top_k + (kHasShared ? 1 : 0);
-  // If the tile has fewer than kRows pairs, the missing rows repeat its last row.
-  for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
-    x_at[m] = pairs[tile.y + min(m, tile.z - 1)] / n_slots * p.d_model;
   if (kHasShared && tile.x == p.n_experts) {
     multiply(p.shared_gate, kSharedGateForm, p.shared_up, kSharedUpForm, first_out,
              p.intermediate);
@@ -85,12 +88,16 @@ void main() {
     const uint begin = tile.x * p.intermediate;
     multiply(p.gate, kGateForm, p.up, kUpForm, begin + first_out, begin + p.intermediate);
   }
+  const bool outs_exist = first_out + n_outs() <= p.intermediate;  // uniform
+  // Not `continue`: Intel's compiler does not unroll loops that have it, and then keeps mm_acc in
+  // memory.
   [[unroll]] for (uint i = 0; i < kRows / 8; ++i) {
     const uint m = mm_row(i);
-    if (m >= tile.z) continue;
-    const uint y_at = pairs[tile.y + m] * p.intermediate + first_out;
-    [[unroll]] for (uint j = 0; j < 4; ++j)
-      if (first_out + mm_out(j) < p.intermediate)
-        y[y_at + mm_out(j)] = silu(mm_acc[i * 8 + j]) * mm_acc[i * 8 + j + 4];
+    if (m < tile.z) {
+      const uint y_at = pairs[tile.y + m] * p.intermediate + first_out;
+      [[unroll]] for (uint j = 0; j < 4; ++j)
+        if (outs_exist || first_out + mm_out(j) < p.intermediate)
+          y[y_at + mm_out(j)] = silu(mm_acc[i * 8 + j]) * mm_acc[i * 8 + j + 4];
+    }
   }
 }

@@ -29,35 +29,40 @@ layout(push_constant, scalar) uniform Push { ProductTilePush p; };
 uint first_row() { return p.first_row + gl_WorkGroupID.y * kRows; }
 uint end_row() { return min(p.end_row, valid_rows(kSource)); }
 
-float x_at(uint m, uint c) {
-  const uint row = first_row() + m;
-  return row < end_row() ? x[source_of(kSource, row) * p.x_width + c] : 0.0;
-}
-vec4 x4_at(uint m, uint i) {
-  const uint row = first_row() + m;
-  if (row >= end_row()) return vec4(0.0);
-  const uint from = source_of(kSource, row) * p.x_width + 4 * i;
-  if ((p.x_width & 3u) == 0) return x4[from / 4];
-  return vec4(x[from], x[from + 1], x[from + 2], x[from + 3]);
+// Where row m of the tile begins in x. A row at or beyond the end is the last one again.
+uint x_row(const uint m) {
+  return source_of(kSource, min(first_row() + m, end_row() - 1)) * p.x_width;
 }
 
 #define MM_GROUP gl_WorkGroupSize.x
 #define MM_ROWS kRows
-#define MM_X(m, c) x_at(m, c)
-#define MM_X4(m, i) x4_at(m, i)
+#define MM_X_ROW(m) x_row(m)
+#define MM_X_QUADS ((p.x_width & 3u) == 0)
+#define MM_X4(i) x4[i]
+#define MM_X(i) x[i]
 #include "lib/mat_mul.glsl"
+
+void store(const uint sum, const uint row, const uint o) {
+  const uint at = (row - p.first_row) * p.n_out + o;
+  y[at] = product_end(mm_acc[sum], o, at);
+}
 
 void main() {
   if (first_row() < end_row()) {  // uniform in the workgroup
     const uint first_out = p.first_out + gl_WorkGroupID.x * gl_WorkGroupSize.x;
     mat_mul(p.weight, kForm, p.n_cols, p.weight_row + first_out, p.weight_row + p.end_out);
+    // A condition for each store would cost some compilers more instructions than the store.
+    const bool outs_exist = first_out + gl_WorkGroupSize.x <= p.end_out;  // uniform
+    // Not `continue`: Intel's compiler does not unroll loops that have it, and then keeps mm_acc in
+    // memory.
     [[unroll]] for (uint i = 0; i < kRows / 8; ++i) {
       const uint row = first_row() + mm_row(i);
-      [[unroll]] for (uint j = 0; j < 8; ++j) {
-        const uint o = first_out + mm_out(j);
-        if (row < end_row() && o < p.end_out) {
-          const uint at = (row - p.first_row) * p.n_out + o;
-          y[at] = product_end(mm_acc[i * 8 + j], o, at);
+      if (row < end_row()) {
+        if (outs_exist) {
+          [[unroll]] for (uint j = 0; j < 8; ++j) store(i * 8 + j, row, first_out + mm_out(j));
+        } else {
+          [[unroll]] for (uint j = 0; j < 8; ++j)
+            if (first_out + mm_out(j) < p.end_out) store(i * 8 + j, row, first_out + mm_out(j));
         }
       }
     }

@@ -4,12 +4,13 @@
 // once for all rows of the tile. Each invocation sums a block of (MM_ROWS / 8) rows by 8 outputs.
 //
 // The including shader defines
-//   MM_GROUP      constant: the number of invocations of the workgroup, a multiple of 8. The tile
-//                 has the same number of outputs
+//   MM_GROUP      constant: the number of invocations of the workgroup, a multiple of 8 and of
+//                 MM_ROWS. The tile has the same number of outputs
 //   MM_ROWS       constant: the number of argument rows of a tile, a multiple of 8
-//   MM_X4(m, i)   vec4: elements 4i..4i+3 of the tile's row m; only used when n_cols % 4 == 0
-//   MM_X(m, c)    float: element c of the tile's row m
-// MM_X4 and MM_X must give 0 for missing rows.
+//   MM_X_ROW(m)   uint: where the tile's row m begins in x. A missing row may be any other row
+//   MM_X_QUADS    bool, uniform: whether all rows begin at multiples of 4
+//   MM_X4(i)      vec4: elements 4i..4i+3 of x; only used when MM_X_QUADS
+//   MM_X(i)       float: element i of x
 #ifndef BX_MAT_MUL_GLSL
 #define BX_MAT_MUL_GLSL
 
@@ -35,18 +36,25 @@ float mm_acc[kMmBlockRows * 8];
 uint mm_row(uint i) { return gl_LocalInvocationID.x / kMmBlocksAcross * kMmBlockRows + i; }
 uint mm_out(uint j) { return j * kMmBlocksAcross + gl_LocalInvocationID.x % kMmBlocksAcross; }
 
+// Each invocation loads parts of one row of x. kMmRowLoaders invocations share a row.
+const uint kMmRowLoaders = MM_GROUP / MM_ROWS;
+uint mm_x_at;  // where the row begins in x
+
 void mm_load_x(const uint n_cols, const uint first_col) {
-  for (uint mm_i = gl_LocalInvocationID.x; mm_i < MM_ROWS * (MM_DEPTH / 4); mm_i += MM_GROUP) {
-    const uint mm_m = mm_i % MM_ROWS;
-    const uint mm_c = first_col + mm_i / MM_ROWS * 4;
-    vec4 mm_v = vec4(0.0);
-    if ((n_cols & 3u) == 0) {
-      if (mm_c < n_cols) mm_v = MM_X4(mm_m, mm_c / 4);
-    } else {
-      for (uint mm_j = 0; mm_j < 4; ++mm_j)
-        if (mm_c + mm_j < n_cols) mm_v[mm_j] = MM_X(mm_m, mm_c + mm_j);
-    }
-    mm_x[mm_i] = mm_v;
+  const uint to = gl_LocalInvocationID.x % MM_ROWS;
+  const uint first = gl_LocalInvocationID.x / MM_ROWS;
+  const uint from = mm_x_at + first_col;
+  if (MM_X_QUADS && first_col + MM_DEPTH <= n_cols) {  // uniform
+    [[unroll]] for (uint t = 0; t < MM_DEPTH / 4; t += kMmRowLoaders)
+      if (kMmRowLoaders <= MM_DEPTH / 4 || first < MM_DEPTH / 4)
+        mm_x[(t + first) * MM_ROWS + to] = MM_X4(from / 4 + t + first);
+    return;
+  }
+  [[dont_unroll]] for (uint k = first; k < MM_DEPTH / 4; k += kMmRowLoaders) {
+    vec4 v = vec4(0.0);
+    [[unroll]] for (uint e = 0; e < 4; ++e)
+      if (first_col + 4 * k + e < n_cols) v[e] = MM_X(from + 4 * k + e);
+    mm_x[k * MM_ROWS + to] = v;
   }
 }
 
@@ -56,34 +64,44 @@ void mm_store_w(uint i, vec4 values) { mm_w[i * MM_OUTS + gl_LocalInvocationID.x
 #define WEIGHT_SLICE_PUT(i, values) mm_store_w(i, values)
 #include "lib/weight_slice.glsl"
 
-// Multiplies the two slices and adds to mm_acc. The products of four columns are added to each
-// other first and then to the sum. So the sum is rounded a quarter as often.
+// Multiplies the two slices and adds to mm_acc. Each product is one fused multiply-add. dot() would
+// be a product, three multiply-adds and an addition on many compilers.
 void mm_multiply_slices() {
   [[dont_unroll]] for (uint k = 0; k < MM_DEPTH / 4; ++k) {
     vec4 w4[8];
     [[unroll]] for (uint j = 0; j < 8; ++j) w4[j] = mm_w[k * MM_OUTS + mm_out(j)];
     [[unroll]] for (uint i = 0; i < kMmBlockRows; ++i) {
       const vec4 x4 = mm_x[k * MM_ROWS + mm_row(i)];
-      [[unroll]] for (uint j = 0; j < 8; ++j) mm_acc[i * 8 + j] += dot(x4, w4[j]);
+      // Four sums at a time: a CPU holds no more in registers, and a GPU needs some that do not
+      // depend on each other.
+      [[unroll]] for (uint block = 0; block < 2; ++block)
+        [[unroll]] for (uint e = 0; e < 4; ++e)
+          [[unroll]] for (uint q = 0; q < 4; ++q) {
+            const uint j = block * 4 + q;
+            mm_acc[i * 8 + j] = x4[e] * w4[j][e] + mm_acc[i * 8 + j];
+          }
     }
   }
 }
 
-void mm_clear() {
+// Begins a product: the sums are 0, and the row of x that this invocation loads is known.
+void mm_begin() {
   [[unroll]] for (uint i = 0; i < kMmBlockRows * 8; ++i) mm_acc[i] = 0.0;
+  mm_x_at = MM_X_ROW(gl_LocalInvocationID.x % MM_ROWS);
 }
 
 // Computes mm_acc. Output o of the tile comes from row first_row + o of the flattened weight. If
-// that row is at or beyond end_row, the output is 0. All invocations of the workgroup must call
-// this function, in uniform control flow.
+// that row is at or beyond end_row, the output is that of the last row. All invocations of the
+// workgroup must call this function, in uniform control flow.
 void mat_mul(const WeightAddress w, const uint form, const uint n_cols, const uint first_row,
              const uint end_row) {
-  mm_clear();
+  mm_begin();
   weight_slice_codebook(w, form, 0);
+  const uint row_at = min(first_row + gl_LocalInvocationID.x, end_row - 1) * n_cols;
   for (uint c = 0; c < n_cols; c += MM_DEPTH) {
     barrier();
     mm_load_x(n_cols, c);
-    weight_slice(w, form, 0, n_cols, first_row + gl_LocalInvocationID.x, end_row, c);
+    weight_slice_at(w, form, 0, row_at + c, n_cols - c);
     barrier();
     mm_multiply_slices();
   }

@@ -25,18 +25,46 @@ void weight_slice_codebook(const WeightAddress w, const uint form, const uint ta
         codebook_at(w, gl_LocalInvocationID.x);
 }
 
+// The four bytes of a word as floats. Compilers convert a byte with one instruction.
+vec4 bytes_of(const uint word) {
+  return vec4(float(word & 255u), float(word >> 8 & 255u), float(word >> 16 & 255u),
+              float(word >> 24));
+}
+
 void weight_slice_bytes(const WeightAddress w, const uint form, const uint at, const bool inside) {
   const uint group = at / form_group(form);
   uvec4 codes = uvec4(0);
   vec2 pair = vec2(0.0);
   if (inside) {
-    codes = Quads(w.data).at[at / 16];
+    codes = Quads(address_plus(w.data, at)).at[0];
     pair = scale_and_bias_of(w, form, group);
   }
   [[unroll]] for (uint i = 0; i < 4; ++i) {
-    const uvec4 four = codes.xxxx >> uvec4(0, 8, 16, 24) & 255u;
+    WEIGHT_SLICE_PUT(i, pair.x * bytes_of(codes.x) + pair.y);
     codes = codes.yzwx;
-    WEIGHT_SLICE_PUT(i, pair.x * vec4(four) + pair.y);
+  }
+}
+
+// Codes of 4 bits become bytes: those at even places as they are, and those at odd places 16 times
+// as large.
+void weight_slice_affine(const uvec2 codes, const vec2 pair) {
+  const float sixteenth = pair.x * 0.0625;
+  [[unroll]] for (uint i = 0; i < 2; ++i) {
+    const vec4 even = pair.x * bytes_of(codes[i] & 0x0f0f0f0fu) + pair.y;
+    const vec4 odd = sixteenth * bytes_of(codes[i] & 0xf0f0f0f0u) + pair.y;
+    WEIGHT_SLICE_PUT(2 * i, vec4(even.x, odd.x, even.y, odd.y));
+    WEIGHT_SLICE_PUT(2 * i + 1, vec4(even.z, odd.z, even.w, odd.w));
+  }
+}
+
+void weight_slice_looked_up(const uvec2 codes, const float absmax, const uint table) {
+  [[unroll]] for (uint i = 0; i < 4; ++i) {
+    const uvec4 four = uvec4(codes[i / 2] >> 16 * (i % 2)) >> uvec4(0, 4, 8, 12) & 15u;
+    const uvec4 places = 16 * table + four;
+    WEIGHT_SLICE_PUT(i, absmax * vec4(weight_slice_codebooks[places.x],
+                                      weight_slice_codebooks[places.y],
+                                      weight_slice_codebooks[places.z],
+                                      weight_slice_codebooks[places.w]));
   }
 }
 
@@ -47,18 +75,13 @@ void weight_slice_coded(const WeightAddress w, const uint form, const uint table
   uvec2 codes = uvec2(0);
   vec2 pair = vec2(0.0);  // scale and bias
   if (inside) {
-    codes = WordPairs(w.data).at[at / 16];
+    codes = WordPairs(address_plus(w.data, at / 2)).at[0];
     pair = affine ? scale_and_bias_of(w, form, group) : vec2(absmax_of(w, form, group), 0.0);
   }
-  [[unroll]] for (uint i = 0; i < 4; ++i) {
-    const uvec4 four = uvec4(codes[i / 2] >> 16 * (i % 2)) >> uvec4(0, 4, 8, 12) & 15u;
-    const uvec4 places = 16 * table + four;
-    const vec4 values =
-        affine ? pair.x * vec4(four) + pair.y
-               : pair.x * vec4(weight_slice_codebooks[places.x], weight_slice_codebooks[places.y],
-                               weight_slice_codebooks[places.z], weight_slice_codebooks[places.w]);
-    WEIGHT_SLICE_PUT(i, values);
-  }
+  if (affine)
+    weight_slice_affine(codes, pair);
+  else
+    weight_slice_looked_up(codes, pair.x, table);
 }
 
 void weight_slice_dense(const WeightAddress w, const uint form, const uint at,
@@ -85,13 +108,12 @@ void weight_slice_any(const WeightAddress w, const uint form, const uint at, con
   }
 }
 
-// Decodes columns [first_col, first_col + 16) of one row of the weight. `table` is the number of
-// the table that holds the codebook of the weight. Columns beyond the last column give zeros, as
-// do rows at or beyond `end_row`. first_col must be a multiple of 16.
-void weight_slice(const WeightAddress w, const uint form, const uint table, const uint n_cols,
-                  const uint row, const uint end_row, const uint first_col) {
-  const uint at = row * n_cols + first_col;
-  const uint n_inside = row < end_row ? n_cols - first_col : 0;
+// Decodes 16 columns of one row of the weight, of which the first is element `at` of the flattened
+// weight. Only the first n_inside columns belong to the row, and the others give zeros. The columns
+// must begin at a multiple of 16 in the row. `table` is the number of the table that holds the
+// codebook of the weight.
+void weight_slice_at(const WeightAddress w, const uint form, const uint table, const uint at,
+                     const uint n_inside) {
   if (!form_aligned(form))
     weight_slice_any(w, form, at, n_inside);
   else if (form_format(form) < BX_Q4)
@@ -100,6 +122,13 @@ void weight_slice(const WeightAddress w, const uint form, const uint table, cons
     weight_slice_bytes(w, form, at, n_inside > 0);  // rows end at multiples of 16
   else
     weight_slice_coded(w, form, table, at, n_inside > 0);  // rows end at multiples of 32
+}
+
+// Decodes columns [first_col, first_col + 16) of one row. Rows at or beyond `end_row` give zeros.
+void weight_slice(const WeightAddress w, const uint form, const uint table, const uint n_cols,
+                  const uint row, const uint end_row, const uint first_col) {
+  weight_slice_at(w, form, table, row * n_cols + first_col,
+                  row < end_row ? n_cols - first_col : 0);
 }
 
 #endif
