@@ -8,14 +8,14 @@
 // Bindings: step; u [R, E]; bc [R, 2, N]; dt [R, E] (or params, whose last column is r); z [R, E];
 // h, state [N, E]; g_y [R, E]; carry [N, E]; g_u, g_z, g_dt [R, E] (g_dt: any buffer if there is no
 // dt); work: borders [R / 16 rounded up, N, E], tile [17, N, E], then sums [groups, R, 2N + 1]
-// A lane computes one channel (grid x) of all segments, one after the other. It first computes the
-// states before every 16th row, the borders. Then it goes back in tiles of 16 rows, whose states it
-// computes again. The sums over the channels of a workgroup are added by selective_scan_params.
-// Requires whole subgroups.
+// LANES adjacent lanes share a channel (grid x) and its states. They compute all segments, one after
+// the other: first the states before every 16th row, the borders. Then they go back in tiles of 16
+// rows, whose states they compute again. The sums over the channels of a workgroup are added by
+// selective_scan_params. Requires whole subgroups of at least LANES lanes.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_arithmetic : require
+#include "lib/lanes_sum.glsl"
 #include "lib/math.glsl"
 #include "lib/step.glsl"
 #include "lib/weight.glsl"
@@ -25,6 +25,7 @@ layout(local_size_x_id = BX_SELECTIVE_SCAN_BACKWARD_GROUP_SIZE) in;
 layout(constant_id = BX_SELECTIVE_SCAN_BACKWARD_D_STATE) const uint kDState = 16;
 layout(constant_id = BX_SELECTIVE_SCAN_BACKWARD_A_LOG_FORM) const uint kALogForm = 0;
 layout(constant_id = BX_SELECTIVE_SCAN_BACKWARD_DT_WEIGHT_FORM) const uint kDtWeightForm = 0;
+layout(constant_id = BX_SELECTIVE_SCAN_BACKWARD_LANES) const uint kLanes = 1;
 
 layout(set = 0, binding = 1, scalar) readonly buffer U { float u[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Bc { float bc[]; };
@@ -46,13 +47,22 @@ const uint kSums = 2 * kDState + 1;  // B, C and r
 const uint kColumns = 32;
 shared float parts[64 * kColumns];
 
-// Lanes beyond the last channel compute the last channel again; their `writes` is false.
+// `channel` is the channel of this lane, and `part` is the index of the lane among the lanes of the
+// channel. Lanes beyond the last channel compute the last channel again; their `writes` is false.
+uint part;
 uint channel;
 bool writes;
-float state[kDState];
-float rate[kDState];  // a
-float held[kDState];  // the carry
-float values[kSums];  // what this lane adds to the sums of a row
+
+// state[i] of this lane is state i * kLanes + part of the channel.
+const uint kPerLane = (kDState + kLanes - 1) / kLanes;
+float state[kPerLane];
+float rate[kPerLane];  // a
+float held[kPerLane];  // the carry
+bool exists(const uint i) { return kDState % kLanes == 0 || i * kLanes + part < kDState; }
+uint state_of(const uint i) { return i * kLanes + part; }
+// What this lane adds to the sums of a row: for B and C of its states, then for r.
+const uint kValues = 2 * kPerLane + 1;
+float values[kValues];
 float dt_weight = 0.0, dt_bias, skip;
 
 uint at(const uint row) { return row * p.d_inner + channel; }
@@ -61,14 +71,17 @@ uint first_tile() {
 }
 
 void load_channel() {
-  channel = gl_GlobalInvocationID.x;
+  part = gl_LocalInvocationID.x % kLanes;
+  channel = gl_GlobalInvocationID.x / kLanes;
   writes = channel < p.d_inner;
   channel = min(channel, p.d_inner - 1);
   if (!kHasDt) dt_weight = weight_at(p.dt_weight, kDtWeightForm, channel);
   dt_bias = Floats(p.dt_bias.data).at[channel];
   skip = Floats(p.skip.data).at[channel];
-  for (uint n = 0; n < kDState; ++n)
-    rate[n] = -exp_of(weight_at(p.a_log, kALogForm, channel * kDState + n));
+  for (uint i = 0; i < kPerLane; ++i) {
+    state[i] = rate[i] = held[i] = 0.0;
+    if (exists(i)) rate[i] = -exp_of(weight_at(p.a_log, kALogForm, channel * kDState + state_of(i)));
+  }
 }
 
 // The time step before its softplus.
@@ -81,24 +94,27 @@ float clipped(const float dt) { return dt < p.dt_min ? p.dt_min : dt > p.dt_max 
 void advance(const uint row) {
   const float dt = clipped(softplus(step_sum(row)));
   const float dt_u = dt * u[at(row)];
-  for (uint n = 0; n < kDState; ++n) {
-    float scale, rest;
-    exp_parts(dt * rate[n], scale, rest);
-    const float kept = state[n] * scale;  // exact
-    state[n] = kept + (kept * rest + dt_u * bc[row * 2 * kDState + n]);
+  for (uint i = 0; i < kPerLane; ++i) {
+    if (exists(i)) {
+      float scale, rest;
+      exp_parts_below(dt * rate[i], scale, rest);
+      const float kept = state[i] * scale;  // exact
+      state[i] = kept + (kept * rest + dt_u * bc[row * 2 * kDState + state_of(i)]);
+    }
   }
 }
 
 void store_states(const uint base) {
   if (!writes) return;
-  for (uint n = 0; n < kDState; ++n) work[base + n * p.d_inner + channel] = state[n];
+  for (uint i = 0; i < kPerLane; ++i)
+    if (exists(i)) work[base + state_of(i) * p.d_inner + channel] = state[i];
 }
 
 // The scan from the state before the segment, with a border before every tile of rows.
 void find_borders(const SegmentWords segment) {
   const uint from = segment.slot * p.h_slot + segment.read_version * p.h_version + channel;
-  for (uint n = 0; n < kDState; ++n)
-    state[n] = segment.position == 0 ? 0.0 : h[from + n * p.d_inner];
+  for (uint i = 0; i < kPerLane; ++i)
+    state[i] = segment.position == 0 || !exists(i) ? 0.0 : h[from + state_of(i) * p.d_inner];
   for (uint i = 0; i < segment.n_rows; ++i) {
     if (i % BX_SCAN_TILE_ROWS == 0)
       store_states(i / BX_SCAN_TILE_ROWS * kDState * p.d_inner);
@@ -116,29 +132,36 @@ void go_back(const uint row, const uint before) {
   const float g_of_y = g_y[at(row)];
   const float g_sum = g_of_y * silu(gate);
   const uint b = row * 2 * kDState;
-  float sum = skip * input_;
+  float sum = 0.0;
   float through_b = 0.0;
   float g_step = 0.0;
-  for (uint n = 0; n < kDState; ++n) {
-    const uint place = before + n * p.d_inner + channel;
-    const float after = work[place + kDState * p.d_inner];
-    const float c = bc[b + kDState + n];
-    sum += after * c;
-    const float big_g = held[n] + g_sum * c;
-    float scale, rest;
-    exp_parts(dt * rate[n], scale, rest);
-    const float kept = big_g * scale;
-    held[n] = kept + kept * rest;
-    through_b += big_g * bc[b + n];
-    g_step += rate[n] * held[n] * work[place];
-    values[n] = writes ? big_g * dt * input_ : 0.0;
-    values[kDState + n] = writes ? g_sum * after : 0.0;
+  for (uint i = 0; i < kPerLane; ++i) {
+    values[i] = values[kPerLane + i] = 0.0;
+    if (exists(i)) {
+      const uint n = state_of(i);
+      const uint place = before + n * p.d_inner + channel;
+      const float after = work[place + kDState * p.d_inner];
+      const float c = bc[b + kDState + n];
+      sum += after * c;
+      const float big_g = held[i] + g_sum * c;
+      float scale, rest;
+      exp_parts_below(dt * rate[i], scale, rest);
+      const float kept = big_g * scale;
+      held[i] = kept + kept * rest;
+      through_b += big_g * bc[b + n];
+      g_step += rate[i] * held[i] * work[place];
+      if (writes) values[i] = big_g * dt * input_;
+      if (writes) values[kPerLane + i] = g_sum * after;
+    }
   }
+  sum = skip * input_ + lanes_sum(sum, 1, kLanes);
+  through_b = lanes_sum(through_b, 1, kLanes);
+  g_step = lanes_sum(g_step, 1, kLanes);
   g_step += input_ * through_b;
   const bool stops = unclipped <= p.dt_min || unclipped >= p.dt_max;
   const float g_raw = stops ? 0.0 : g_step * sigmoid(raw);
-  values[2 * kDState] = writes ? g_raw * dt_weight : 0.0;
-  if (!writes) return;
+  values[2 * kPerLane] = writes ? g_raw * dt_weight : 0.0;
+  if (!writes || part != 0) return;
   g_u[at(row)] = skip * g_sum + dt * through_b;
   g_z[at(row)] = g_of_y * sum * silu_slope(gate);
   if (kHasDt) g_dt[at(row)] = g_raw;
@@ -148,18 +171,24 @@ void go_back(const uint row, const uint before) {
 // function, in uniform control flow.
 void write_sums(const uint row) {
   const uint to = p.first_sums + (gl_WorkGroupID.x * p.n_rows + row) * kSums;
-  for (uint first = 0; first < kSums; first += kColumns) {
-    const uint n = min(kColumns, kSums - first);
+  const uint at_once = kColumns / kLanes;
+  for (uint first = 0; first < kValues; first += at_once) {
+    const uint n = min(at_once, kValues - first);
     barrier();  // the parts of an earlier call have been read
-    for (uint c = 0; c < n; ++c) {
-      const float part = subgroupAdd(values[first + c]);
-      if (subgroupElect()) parts[gl_SubgroupID * kColumns + c] = part;
+    for (uint v = 0; v < n; ++v) {
+      const float sum = lanes_sum(values[first + v], kLanes, gl_SubgroupSize);
+      if (gl_SubgroupInvocationID < kLanes)
+        parts[gl_SubgroupID * kColumns + v * kLanes + gl_SubgroupInvocationID] = sum;
     }
     barrier();
-    for (uint c = gl_LocalInvocationID.x; c < n; c += gl_WorkGroupSize.x) {
+    for (uint c = gl_LocalInvocationID.x; c < n * kLanes; c += gl_WorkGroupSize.x) {
+      const uint v = first + c / kLanes;
+      const bool is_r = v == 2 * kPerLane;
+      const uint n_state = v % kPerLane * kLanes + c % kLanes;
+      if (is_r ? c % kLanes != 0 : n_state >= kDState) continue;
       float sum = 0.0;
       for (uint i = 0; i < gl_NumSubgroups; ++i) sum += parts[i * kColumns + c];
-      work[to + first + c] = sum;
+      work[to + (is_r ? 2 * kDState : v / kPerLane * kDState + n_state)] = sum;
     }
   }
 }
@@ -175,16 +204,17 @@ void main() {
     find_borders(segment);
     const uint slot = segment.slot * p.carry_slot + channel;
     const uint from = slot + segment.write_version % 2 * p.carry_version;
-    for (uint n = 0; n < kDState; ++n)
-      held[n] = segment.keeps_state == 0 ? 0.0 : carry[from + n * p.d_inner];
+    for (uint i = 0; i < kPerLane; ++i)
+      held[i] = segment.keeps_state == 0 || !exists(i) ? 0.0
+                                                       : carry[from + state_of(i) * p.d_inner];
     const uint n_tiles = (segment.n_rows + BX_SCAN_TILE_ROWS - 1) / BX_SCAN_TILE_ROWS;
     for (uint tile = n_tiles; tile-- > 0;) {
       const uint first = tile * BX_SCAN_TILE_ROWS;
       const uint n_rows = min(BX_SCAN_TILE_ROWS, segment.n_rows - first);
       // A lane reads only states that it has written itself. Lanes beyond the last channel read
       // those of another lane, but nothing that they compute is used.
-      for (uint n = 0; n < kDState; ++n)
-        state[n] = work[tile * tile_words + n * p.d_inner + channel];
+      for (uint i = 0; i < kPerLane; ++i)
+        if (exists(i)) state[i] = work[tile * tile_words + state_of(i) * p.d_inner + channel];
       for (uint i = 0; i < n_rows; ++i) {
         store_states(first_tile() + i * tile_words);
         advance(segment.first_row + first + i);
@@ -197,6 +227,7 @@ void main() {
     }
     if (!writes || segment.position == 0) continue;
     const uint to = slot + segment.read_version % 2 * p.carry_version;
-    for (uint n = 0; n < kDState; ++n) carry[to + n * p.d_inner] = held[n];
+    for (uint i = 0; i < kPerLane; ++i)
+      if (exists(i)) carry[to + state_of(i) * p.d_inner] = held[i];
   }
 }

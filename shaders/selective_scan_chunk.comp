@@ -29,11 +29,11 @@ void scan_chunk(const uint g, const uint chunk, const bool is_first, const bool 
   const uint place_words = kDState * p.d_inner;
   if (kReplay) {
     for (uint i = 0; i < kPerLane; ++i)
-      if (exists(i)) state[i] = states[(place - 1) * place_words + state_at(i)];
+      if (exists(i)) set_state(i, states[(place - 1) * place_words + state_at(i)]);
   } else if (is_first && step_.segments[g].position != 0) {
     const uint base = h_base(step_.segments[g].slot, step_.segments[g].read_version);
     for (uint i = 0; i < kPerLane; ++i)
-      if (exists(i)) state[i] = h[base + state_at(i)];
+      if (exists(i)) set_state(i, h[base + state_at(i)]);
   }
 
   const uint first_row = step_.segments[g].first_row + chunk * p.chunk_rows;

@@ -5,29 +5,65 @@
 #ifndef BX_MATH_GLSL
 #define BX_MATH_GLSL
 
+bool is_nan(const float x) { return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u; }
+
+// A function of its own, because `precise` reaches back to all operations of its function, and the
+// product here may be fused.
+float nearest_integer(const float x, const float factor) { return floor(x * factor + 0.5); }
+
 // Splits exp(x) = scale * (1 + rest), where scale is a power of two and |rest| <= 0.42. Both
 // results are accurate. With them, a value can be multiplied by exp(x) without first rounding a
-// factor close to 1. For x below -88, scale is 0. For x above 88, the result is that for 88.
-void exp_parts(float x, out float scale, out float rest) {
+// factor close to 1. For x below -88, scale is 0. x must be at most 88.
+void exp_parts_below(float x, out float scale, out float rest) {
   x = x < -88.0 ? -88.0 : x;
-  x = x > 88.0 ? 88.0 : x;
-  const float n = floor(x * 1.44269504 + 0.5);
+  const float n = nearest_integer(x, 1.44269504);
   // Subtracts n * ln 2, with ln 2 in two parts. The first part has few bits, so its product with n
-  // is exact.
-  precise const float high = x - n * 0.693359375;
-  precise const float r = high + n * 2.12194440e-4;
-  // The Taylor series of exp(r) - 1. |r| <= 0.347, so the first omitted term, r^8 / 8!, is below
-  // half a unit in the last place.
-  float series = 1.0 / 5040.0;
-  series = series * r + 1.0 / 720.0;
-  series = series * r + 1.0 / 120.0;
-  series = series * r + 1.0 / 24.0;
-  series = series * r + 1.0 / 6.0;
-  series = series * r + 0.5;
+  // is exact, whether or not the device fuses fma().
+  precise const float high = fma(n, -0.693359375, x);
+  precise const float r = fma(n, 2.12194440e-4, high);
+  // (exp(r) - 1) / r for |r| <= 0.347, as the polynomial of degree 5 with the smallest relative
+  // error, which is 1.4e-8.
+  float series = 1.3882518e-3;
+  series = series * r + 8.366538e-3;
+  series = series * r + 4.16672e-2;
+  series = series * r + 0.16666543;
+  series = series * r + 0.49999997;
   series = series * r + 1.0;
   rest = series * r;
   scale = uintBitsToFloat(uint(int(n) + 127) << 23);
 }
+
+// The same for all x. For x above 88, the result is that for 88.
+void exp_parts(const float x, out float scale, out float rest) {
+  exp_parts_below(x > 88.0 ? 88.0 : x, scale, rest);
+}
+
+// A number of this size has steps of 1, so adding it rounds to the nearest integer n. The lowest bits
+// of the sum are n + 127, the exponent bits of 2^n.
+const float kRounding = 12582912.0 + 127.0;
+float with_rounding(const float x, const float factor) { return x * factor + kRounding; }
+
+// Splits 2^-(127 * share) in the same way, for a share that the function limits to 0..1. The result
+// of NaN is any number. For a share of 1, scale is 0. Costs two thirds of exp_parts(). Must not be
+// used in a loop that is marked [[unroll]]: there, shaderc 2023.2 forgets what is precise, and a
+// compiler may simplify (x + k) - k.
+void decay_parts(float share, out float scale, out float rest) {
+  share = clamp(share, 0.0, 1.0);
+  const float rounded = with_rounding(share, -127.0);
+  precise const float n = rounded - kRounding;
+  const float r = share * -127.0 - n;
+  // (2^r - 1) / r for |r| <= 0.5, as above. The largest relative error is 1.1e-8.
+  float series = 1.5403512e-4;
+  series = series * r + 1.3390735e-3;
+  series = series * r + 9.618238e-3;
+  series = series * r + 5.5503573e-2;
+  series = series * r + 0.24022649;
+  series = series * r + 0.6931472;
+  rest = series * r;
+  scale = uintBitsToFloat(floatBitsToUint(rounded) << 23);
+}
+// The share of decay_parts() that stands for exp(-1).
+const float kDecayOfOne = 1.44269504 / 127.0;
 
 // exp(x), accurate to about one unit in the last place for -88 <= x <= 88. Gives 0 for smaller x,
 // and more than 2^127 for larger x.

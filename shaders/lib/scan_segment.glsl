@@ -10,7 +10,7 @@ void scan_segment(const SegmentWords segment) {
   if (segment.position != 0) {
     const uint base = h_base(segment.slot, segment.read_version);
     for (uint i = 0; i < kPerLane; ++i)
-      if (exists(i)) state[i] = h[base + state_at(i)];
+      if (exists(i)) set_state(i, h[base + state_at(i)]);
   }
   scan_rows(segment.first_row, segment.first_row + segment.n_rows, true);
   if (!writes || segment.keeps_state == 0) return;

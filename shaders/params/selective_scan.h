@@ -38,8 +38,8 @@ struct SelectiveScanCarryPush {
 // has CHUNK_REPLAY.
 #define BX_SELECTIVE_SCAN_GROUP_SIZE 0
 #define BX_SELECTIVE_SCAN_D_STATE 1     // N
-#define BX_SELECTIVE_SCAN_LANES 2       // lanes per channel: 1, 2 or 4
-#define BX_SELECTIVE_SCAN_ROWS_AHEAD 3  // rows that are loaded before the first is computed
+#define BX_SELECTIVE_SCAN_LANES 2       // lanes per channel: a power of two
+#define BX_SELECTIVE_SCAN_ROWS_AHEAD 3  // rows of which B and C are loaded at once: 1, 2 or 4
 #define BX_SELECTIVE_SCAN_A_LOG_FORM 4
 #define BX_SELECTIVE_SCAN_DT_WEIGHT_FORM 5  // BX_FORM_ABSENT: the time step comes from dt
 #define BX_SELECTIVE_SCAN_HAS_NORMS 6       // whether B and C are normalized

@@ -54,6 +54,7 @@ struct SelectiveScanParamsPush {
 #define BX_SELECTIVE_SCAN_BACKWARD_D_STATE 1
 #define BX_SELECTIVE_SCAN_BACKWARD_A_LOG_FORM 2
 #define BX_SELECTIVE_SCAN_BACKWARD_DT_WEIGHT_FORM 3  // BX_FORM_ABSENT: the time step comes from dt
+#define BX_SELECTIVE_SCAN_BACKWARD_LANES 4           // lanes per channel: a power of two, up to 32
 
 // Specialization constants of selective_scan_bc.
 #define BX_SELECTIVE_SCAN_BC_GROUP_SIZE 0

@@ -41,7 +41,9 @@ Backend& gpu_like_backend() {
 
 std::vector<NamedCase> scan_cases(unsigned some, unsigned without) {
   std::vector<NamedCase> cases = named_cases(some, without);
-  std::erase_if(cases, [](const NamedCase& c) { return c.op != "selective_scan"; });
+  std::erase_if(cases, [](const NamedCase& c) {
+    return c.op != "selective_scan" && c.op != "selective_scan_backward";
+  });
   return cases;
 }
 

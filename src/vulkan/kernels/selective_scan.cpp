@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 
@@ -32,6 +33,10 @@ constexpr std::int64_t kChunkRows = 64;
 /// The largest number of states per channel. The states of a channel must fit in registers, and the
 /// loops over them are unrolled.
 constexpr std::int64_t kMostStates = 256;
+/// With more states than this, a lane has too few registers, so more lanes share a channel.
+constexpr std::uint32_t kMostLaneStates = 8;
+/// A workgroup must have at least four channels (selective_scan_dt).
+constexpr std::uint32_t kMostLanes = 16;
 
 /// A device may lack infinity, so this bound stands for none.
 constexpr float kMostFloat = std::numeric_limits<float>::max();
@@ -209,9 +214,12 @@ ScanVariant choose_scan(const DeviceCaps& caps, const ScanSizes& sizes) {
   // time.
   if (caps.type == DeviceType::cpu) return variant;
   while (variant.lanes < 4 && variant.lanes * 2 <= sizes.d_state) variant.lanes *= 2;
-  const std::int64_t states_per_lane = divide_up(sizes.d_state, variant.lanes);
-  variant.rows_ahead =
-      static_cast<std::uint32_t>(std::clamp<std::int64_t>(16 / states_per_lane, 1, 4));
+  const auto states_per_lane = [&] {
+    return static_cast<std::uint32_t>(divide_up<std::int64_t>(sizes.d_state, variant.lanes));
+  };
+  const std::uint32_t most_lanes = std::min(kMostLanes, caps.min_subgroup_size);
+  while (states_per_lane() > kMostLaneStates && variant.lanes * 2 <= most_lanes) variant.lanes *= 2;
+  variant.rows_ahead = std::bit_floor(std::clamp(16 / states_per_lane(), 1U, 4U));
   // The number of segments is not known here. A step of many rows usually has one segment, so this
   // choice assumes one.
   if (sizes.n_rows >= kRowsWorthChunks && sizes.d_inner * variant.lanes < kLanesToFill)

@@ -15,8 +15,8 @@ struct ScanSizes {
 };
 
 struct ScanVariant {
-  std::uint32_t lanes = 1;       ///< lanes that share a channel: 1, 2 or 4
-  std::uint32_t rows_ahead = 1;  ///< rows that are loaded before the first is computed
+  std::uint32_t lanes = 1;       ///< lanes that share a channel: a power of two
+  std::uint32_t rows_ahead = 1;  ///< rows that are loaded before the first is computed: 1, 2 or 4
   /// If chunk_rows is 0, one dispatch computes the rows of a segment one after the other. The bits
   /// of a row then do not depend on how rows are grouped into steps. Otherwise three dispatches
   /// compute chunks of chunk_rows rows in parallel, and the initial state of a chunk is rounded

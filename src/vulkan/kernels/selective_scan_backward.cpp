@@ -17,14 +17,18 @@ namespace {
 using namespace selective_scan_backward_operand;
 
 constexpr std::uint32_t kGroupSize = 64;
-/// The largest number of states per channel. A lane holds four numbers for each state.
+/// The largest number of states per channel.
 constexpr std::int64_t kMostStates = 256;
+/// The largest number of states per lane of a GPU. A lane holds five numbers for each state.
+constexpr std::int64_t kMostLaneStates = 16;
+constexpr std::uint32_t kMostLanes = 32;
 /// A device may lack infinity, so this bound stands for none.
 constexpr float kMostFloat = std::numeric_limits<float>::max();
 
 struct BackwardPlan {
   std::int64_t n_rows, d_inner, d_state;
-  std::uint32_t group, n_groups;
+  std::uint32_t lanes = 1;  ///< lanes that share a channel
+  std::uint32_t group = 0, n_groups = 0;
   std::int64_t first_sums;
   ScratchPlan scratch;
   ScratchPlan::Block bc;    ///< [R, 2, N]
@@ -32,15 +36,17 @@ struct BackwardPlan {
   ScratchPlan::Block no_dt;
 
   BackwardPlan(const NodeView& node, const DeviceCaps& caps)
-      : n_rows(node.shape(u)[0]),
-        d_inner(node.shape(a_log)[1]),
-        d_state(node.shape(a_log)[2]),
-        group(group_size(caps, kGroupSize)),
-        n_groups(groups_for(d_inner, group)) {
+      : n_rows(node.shape(u)[0]), d_inner(node.shape(a_log)[1]), d_state(node.shape(a_log)[2]) {
     if (d_state > kMostStates)
       throw Error(ErrorKind::unsupported,
                   fmt::format("[selective_scan_backward] a_log: expected at most {} states, got {}",
                               kMostStates, d_state));
+    const std::uint32_t most_lanes = std::min(caps.min_subgroup_size, kMostLanes);
+    while (caps.type != DeviceType::cpu && lanes * kMostLaneStates < d_state &&
+           2 * lanes <= most_lanes)
+      lanes *= 2;
+    group = group_size(caps, kGroupSize);
+    n_groups = groups_for(d_inner * lanes, group);
     const std::int64_t n_borders = divide_up<std::int64_t>(n_rows, BX_SCAN_TILE_ROWS);
     first_sums = (n_borders + BX_SCAN_TILE_ROWS + 1) * d_state * d_inner;
     bc = scratch.take(n_rows * 2 * d_state);
@@ -78,7 +84,8 @@ Launch scan_launch(const LaunchContext& context, const BackwardPlan& plan) {
   launch.specialization = {{BX_SELECTIVE_SCAN_BACKWARD_GROUP_SIZE, plan.group},
                            {BX_SELECTIVE_SCAN_BACKWARD_D_STATE, to_uint(plan.d_state)},
                            {BX_SELECTIVE_SCAN_BACKWARD_A_LOG_FORM, context.form(a_log)},
-                           {BX_SELECTIVE_SCAN_BACKWARD_DT_WEIGHT_FORM, context.form(dt_weight)}};
+                           {BX_SELECTIVE_SCAN_BACKWARD_DT_WEIGHT_FORM, context.form(dt_weight)},
+                           {BX_SELECTIVE_SCAN_BACKWARD_LANES, plan.lanes}};
   launch.set_push(SelectiveScanBackwardPush{.dt_weight = context.address(dt_weight),
                                             .dt_bias = context.address(dt_bias),
                                             .a_log = context.address(a_log),
