@@ -5,17 +5,22 @@
 // one head of one row of q; the queries of a row follow each other. Each group of kLanes lanes
 // holds kQueries queries. The block may have rows of several segments. For each segment, the
 // workgroup loads all keys that its rows attend to into shared memory, one tile of keys after the
-// other. The softmax is computed online: when a larger score appears, the sums so far are rescaled.
+// other. The softmax is computed online and for several keys at a time: when a larger score appears,
+// the sums so far are rescaled.
 // Grid: x over groups of kShared heads, y over blocks of rows. Requires whole subgroups of at least kLanes.
 // Source: Milakov & Gimelshein 2018, "Online normalizer calculation for softmax"; Dao et al. 2022,
 // "FlashAttention".
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "lib/attention_lanes.glsl"
 #include "params/attention_rows.h"
 
 layout(constant_id = BX_ATTENTION_ROWS_QUERIES) const uint kQueries = 1;
 layout(constant_id = BX_ATTENTION_ROWS_TILE_KEYS) const uint kTileKeys = 8;
+// The keys that are added in one step of the softmax.
+const uint kMostStep = kQueries * kUnits <= 8 ? 8 : 4;
+const uint kStep = kTileKeys < kMostStep ? kTileKeys : kMostStep;
 
 layout(set = 0, binding = 6, scalar) writeonly buffer Y { float y[]; };
 
@@ -49,7 +54,8 @@ void begin_rows() {
     for (uint c = 0; c < kUnits; ++c) {
       sums[j * kUnits + c] = q[j * kUnits + c] = vec4(0.0);
       if (row_of(j) < step_.n_rows)
-        q[j * kUnits + c] = query_unit(row_of(j), head_of(j), lane() + c * kLanes);
+        q[j * kUnits + c] =
+            query_unit(row_of(j), head_of(j), lane() + c * kLanes) * kLog2E;
     }
   }
 }
@@ -70,42 +76,56 @@ void load_tile(const SegmentWords segment, const uint head, const uint first, co
   }
 }
 
-// Computes the weight of one key for query j from its score. If the score is a new maximum,
-// rescales the sums of the query.
-void weigh(const float score, const uint j, out float weight) {
-  if (score > largest[j]) {
-    const float factor = softmax_exp(largest[j] - score);
-    largest[j] = score;
-    total[j] *= factor;
-    for (uint c = 0; c < kUnits; ++c) sums[j * kUnits + c] *= factor;
+// Adds kStep keys to the sums of the queries that attend to them. `key` is the index of the first
+// one in the tile, which has n keys, and `index` is its number as in first_seen. `all_see` says that
+// the tile has all of these keys and all queries attend to them. A query that does not attend to a
+// key must skip it: weight 0 is not enough, because the key may be NaN.
+void absorb(const uint key, const uint n, const uint index, const bool all_see) {
+  float score[kQueries * kStep];
+  [[unroll]] for (uint i = 0; i < kQueries * kStep; ++i) score[i] = 0.0;
+  [[unroll]] for (uint s = 0; s < kStep; ++s) {
+    const uint at = (all_see ? key + s : min(key + s, n - 1)) * kStride + lane();
+    [[unroll]] for (uint c = 0; c < kUnits; ++c) {
+      const vec4 k = tile_keys[at + c * kLanes];
+      [[unroll]] for (uint j = 0; j < kQueries; ++j)
+        [[unroll]] for (uint e = 0; e < 4; ++e)
+          score[j * kStep + s] = q[j * kUnits + c][e] * k[e] + score[j * kStep + s];
+    }
   }
-  weight = softmax_exp(score - largest[j]);
-  total[j] += weight;
-}
-
-// Adds one key to the sums of the queries that attend to it. `key` is its index in the tile, and
-// `index` is its number as in first_seen. `all_see` says that all queries attend to the key. A
-// query that does not attend to the key must skip it: weight 0 is not enough, because the key may
-// be NaN.
-void absorb(const uint key, const uint index, const bool all_see) {
-  float score[kQueries];
-  for (uint j = 0; j < kQueries; ++j) score[j] = 0.0;
-  for (uint c = 0; c < kUnits; ++c) {
-    const vec4 k = tile_keys[key * kStride + c * kLanes + lane()];
-    for (uint j = 0; j < kQueries; ++j) score[j] += dot(q[j * kUnits + c], k);
+  bool sees[kQueries * kStep];
+  [[unroll]] for (uint j = 0; j < kQueries; ++j) {
+    float top = largest[j];
+    float all = 0.0;
+    [[unroll]] for (uint s = 0; s < kStep; ++s) {
+      const uint i = j * kStep + s;
+      score[i] = lanes_sum(score[i], 1, kLanes);
+      sees[i] = all_see || (key + s < n && index + s - first_seen[j] < n_seen[j]);
+      if (!sees[i]) score[i] = kLowest;
+      all += score[i];
+      top = max(top, score[i]);
+    }
+    if (top > largest[j]) {
+      const float factor = exp2_of(largest[j] - top);
+      largest[j] = top;
+      total[j] *= factor;
+      [[unroll]] for (uint c = 0; c < kUnits; ++c) sums[j * kUnits + c] *= factor;
+    }
+    // max() and exp2() may return a number for NaN.
+    if (is_nan(all)) total[j] = all;
+    [[unroll]] for (uint s = 0; s < kStep; ++s) {
+      const uint i = j * kStep + s;
+      score[i] = sees[i] ? exp2_of(score[i] - top) : 0.0;
+      total[j] += score[i];
+    }
   }
-  for (uint j = 0; j < kQueries; ++j) score[j] = lanes_sum(score[j], 1, kLanes);
-  float weight[kQueries];
-  bool sees[kQueries];
-  for (uint j = 0; j < kQueries; ++j) {
-    weight[j] = 0.0;
-    sees[j] = all_see || index - first_seen[j] < n_seen[j];
-    if (sees[j]) weigh(score[j], j, weight[j]);
-  }
-  for (uint c = 0; c < kUnits; ++c) {
-    const vec4 v = tile_values[key * kStride + c * kLanes + lane()];
-    for (uint j = 0; j < kQueries; ++j)
-      if (sees[j]) sums[j * kUnits + c] += weight[j] * v;
+  [[unroll]] for (uint s = 0; s < kStep; ++s) {
+    const uint at = (all_see ? key + s : min(key + s, n - 1)) * kStride + lane();
+    [[unroll]] for (uint c = 0; c < kUnits; ++c) {
+      const vec4 v = tile_values[at + c * kLanes];
+      [[unroll]] for (uint j = 0; j < kQueries; ++j)
+        if (sees[j * kStep + s])
+          sums[j * kUnits + c] = score[j * kStep + s] * v + sums[j * kUnits + c];
+    }
   }
 }
 
@@ -130,11 +150,10 @@ void attend(const SegmentWords segment, const uint head, const uint first, const
     barrier();
     load_tile(segment, head, oldest.first + tile, n_tile);
     barrier();
-    if (whole_block && tile >= common_begin && tile + n_tile <= common_end) {
-      for (uint key = 0; key < n_tile; ++key) absorb(key, tile + key, true);
-    } else {
-      for (uint key = 0; key < n_tile; ++key) absorb(key, tile + key, false);
-    }
+    uint key = 0;
+    if (whole_block && tile >= common_begin && tile + n_tile <= common_end)
+      for (; key + kStep <= n_tile; key += kStep) absorb(key, n_tile, tile + key, true);
+    for (; key < n_tile; key += kStep) absorb(key, n_tile, tile + key, false);
   }
 }
 

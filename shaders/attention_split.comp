@@ -1,8 +1,8 @@
 // Attention over one part i of the keys of a row, for kShared heads of queries with the same keys:
-//   s_j = q . k_j * scale;  totals_i = (m_i, t_i = sum_j exp(s_j - m_i)), m_i = max_j s_j;
-//   weighted_i = sum_j exp(s_j - m_i) * v_j
+//   s_j = q . k_j * scale / ln 2;  totals_i = (m_i, t_i = sum_j 2^(s_j - m_i)), m_i = max_j s_j;
+//   weighted_i = sum_j 2^(s_j - m_i) * v_j
 // The last part that is done merges all parts:
-//   y = sum_i exp(m_i - m) * weighted_i / sum_i exp(m_i - m) * t_i,  m = max_i m_i
+//   y = sum_i 2^(m_i - m) * weighted_i / sum_i 2^(m_i - m) * t_i,  m = max_i m_i
 //
 // Bindings: step; q [R, Hq * d]; keys, values in pages, as words and as pairs;
 //   totals [R, n_heads, n_splits, 2]; weighted [R, n_heads, n_splits, units of a head * 4];
@@ -51,10 +51,10 @@ void rescale(const uint h, const float factor) {
 // Adds the value of a key with this score to the sums of query h.
 void absorb(const uint h, const float score) {
   if (score > largest[h]) {
-    rescale(h, softmax_exp(largest[h] - score));
+    rescale(h, softmax_exp2(largest[h] - score));
     largest[h] = score;
   }
-  const float weight = softmax_exp(score - largest[h]);
+  const float weight = softmax_exp2(score - largest[h]);
   total[h] += weight;
   for (uint c = 0; c < kUnits; ++c) sums[h * kUnits + c] += weight * v[c];
 }
@@ -72,7 +72,7 @@ void read_keys(const SegmentWords segment, const uint row, const uint head, cons
     largest[h] = kLowest;
     total[h] = 0.0;
     for (uint c = 0; c < kUnits; ++c) {
-      q[h * kUnits + c] = query_unit(row, head + h, lane + c * kLanes);
+      q[h * kUnits + c] = query_unit(row, head + h, lane + c * kLanes) * kLog2E;
       sums[h * kUnits + c] = vec4(0.0);
     }
   }
@@ -83,14 +83,16 @@ void read_keys(const SegmentWords segment, const uint row, const uint head, cons
     for (uint c = 0; c < kUnits; ++c) {
       const uint u = lane + c * kLanes;
       k[c] = v[c] = vec4(0.0);
-      if (u < head_units()) {
+      // Only the last unit of a lane may be beyond the end of the head.
+      if (c + 1 < kUnits || u < head_units()) {
         k[c] = key_unit(at + 4 * u, p.head_dim - 4 * u);
         v[c] = value_unit(at + 4 * u, p.head_dim - 4 * u);
       }
     }
     for (uint h = 0; h < kShared; ++h) {
       float score = 0.0;
-      for (uint c = 0; c < kUnits; ++c) score += dot(q[h * kUnits + c], k[c]);
+      for (uint c = 0; c < kUnits; ++c)
+        for (uint e = 0; e < 4; ++e) score = q[h * kUnits + c][e] * k[c][e] + score;
       score = lanes_sum(score, 1, kLanes);
       if (base + query < n) absorb(h, score);
     }
@@ -101,7 +103,7 @@ void read_keys(const SegmentWords segment, const uint row, const uint head, cons
 // the result of the whole subgroup.
 void merge_subgroup(const uint h) {
   const float all = subgroupMax(largest[h]);
-  rescale(h, softmax_exp(largest[h] - all));
+  rescale(h, softmax_exp2(largest[h] - all));
   largest[h] = all;
   total[h] = lanes_sum(total[h], kLanes, gl_SubgroupSize);
   for (uint c = 0; c < kUnits; ++c)
@@ -139,7 +141,7 @@ void merge_subgroups(const uint h, const uint row, const uint head, const uint s
     vec4 sum = vec4(0.0);
     float sum_total = 0.0;
     for (uint i = 0; i < gl_NumSubgroups; ++i) {
-      const float factor = softmax_exp(shared_largest[i] - all);
+      const float factor = softmax_exp2(shared_largest[i] - all);
       sum += factor * shared_sums[i * kUnits * kLanes + u];
       sum_total += factor * shared_total[i];
     }
@@ -172,7 +174,7 @@ void merge_parts(const uint row, const uint head, const uint n_parts) {
   float all = kLowest;
   for (uint i = 0; i < n_parts; ++i) all = max(all, part_totals[i].x);
   for (uint i = thread; i < n_parts; i += n_threads)
-    part_factors[i] = softmax_exp(part_totals[i].x - all);
+    part_factors[i] = softmax_exp2(part_totals[i].x - all);
   barrier();
   float sum_total = 0.0;
   for (uint i = 0; i < n_parts; ++i) sum_total += part_factors[i] * part_totals[i].y;

@@ -1,7 +1,8 @@
-// Shared by the attention kernels: which keys a row attends to, and the exponential.
+// Shared by the attention kernels: which keys a row attends to, and the exponential function.
 #ifndef BX_ATTENTION_GLSL
 #define BX_ATTENTION_GLSL
 
+#include "lib/math.glsl"
 #include "lib/step.glsl"
 #include "params/attention.h"
 
@@ -29,10 +30,12 @@ uint n_splits_of(const uint n) {
   return (n + keys - 1) / keys;
 }
 
-// exp(x) for x <= 0. For NaN the result is NaN, even if the driver's exp() returns another value.
-float softmax_exp(const float x) {
-  if ((floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u) return x;
-  return x < -104.0 ? 0.0 : exp(x);
-}
+// Scores are logarithms to base 2, because exp2() costs less than exp().
+const float kLog2E = 1.44269504;
+
+// 2^x for x <= 0. The result of NaN is any number.
+float exp2_of(const float x) { return x < -150.0 ? 0.0 : exp2(x); }
+// For NaN the result is NaN, even if the driver's exp2() returns another value.
+float softmax_exp2(const float x) { return is_nan(x) ? x : exp2_of(x); }
 
 #endif

@@ -159,6 +159,7 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
   // of 64, and most of them lack it.
   constexpr std::uint32_t kAmd = 0x1002;
   caps.mixed_products = caps.vendor_id == kAmd && caps.min_subgroup_size == 32;
+  caps.few_registers = caps.vendor_id == kAmd && caps.min_subgroup_size == 64;
   if (sizes.subgroupSizeControl == VK_FALSE) {
     caps.subgroup_size_control = false;
     caps.min_subgroup_size = caps.max_subgroup_size = caps.subgroup_size;

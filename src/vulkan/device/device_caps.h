@@ -87,6 +87,9 @@ struct DeviceCaps {
   /// Whether a float16 factor costs nothing in a product with float32: one instruction multiplies a
   /// half of a register by a float32 and adds a float32. Vulkan cannot be asked for this.
   bool mixed_products = false;
+  /// Whether more than 64 registers of a lane leave fewer than four subgroups on a SIMD: AMD's GCN,
+  /// which has 256 for each lane. Vulkan cannot be asked for this either.
+  bool few_registers = false;
   bool memory_model = false;  ///< true only if the memory model includes device scope
 
   std::vector<MemoryHeap> heaps;

@@ -32,6 +32,9 @@ constexpr std::uint32_t kMinSplitKeys = 64;
 /// or more registers of a lane. For larger heads, more lanes share a query.
 constexpr std::uint32_t kMostUnits = 5;
 constexpr std::uint32_t kMostTileKeys = 32;
+/// AMD's compute units have 64 KiB. With 16 KiB, eight subgroups of 64 lanes fit on each.
+constexpr std::uint32_t kMostTileBytes = 16384;
+constexpr std::uint32_t kStepKeys = 8;
 constexpr std::uint32_t kUnitBytes = 16;
 
 /// The number of workgroups that keeps a device busy.
@@ -71,32 +74,40 @@ struct Lanes {
   std::uint32_t units_per_lane = 1;  ///< units that each of these lanes holds
 
   /// `shared` is the number of heads of queries of a workgroup. It divides n_heads / n_kv_heads.
-  Lanes(const Sizes& sizes, const DeviceCaps& caps, std::uint32_t n_shared) : shared(n_shared) {
+  /// `most_units` is the most units that a lane holds, unless too few lanes share a query.
+  Lanes(const Sizes& sizes, const DeviceCaps& caps, std::uint32_t n_shared,
+        std::uint32_t most_units)
+      : shared(n_shared) {
     const auto per_lane = [&] { return divide_up(sizes.units(), lanes); };
-    const auto is_too_much = [&] {
-      return per_lane() > kMostUnits || (shared > 1 && per_lane() * shared > kMostSharedUnits);
-    };
-    while (lanes < caps.min_subgroup_size && is_too_much()) lanes *= 2;
+    while (lanes < caps.min_subgroup_size && per_lane() > most_units) lanes *= 2;
     units_per_lane = per_lane();
   }
   std::uint32_t stride() const { return lanes * units_per_lane; }
 };
+
+/// The most units of a lane of the shader attention_split for `shared` queries. It may be 0. A
+/// lane also holds the same units of a key and of a value.
+std::uint32_t most_split_units(const DeviceCaps& caps, std::uint32_t shared) {
+  const std::uint32_t most = shared > 1 ? kMostSharedUnits / shared : kMostUnits;
+  return caps.few_registers ? std::min(most, kMostSharedUnits / (shared + 1)) : most;
+}
 
 /// Lanes for the shader attention_split. Takes the most heads of queries whose units fit a lane, and
 /// whose number divides the heads that share a head of keys.
 Lanes split_lanes(const Sizes& sizes, const DeviceCaps& caps) {
   const std::uint32_t all = sizes.n_heads / sizes.n_kv_heads;
   for (std::uint32_t n = std::min(all, kMostShared); n > 1; --n) {
-    const Lanes lanes(sizes, caps, n);
-    if (all % n == 0 && lanes.units_per_lane * n <= kMostSharedUnits) return lanes;
+    const std::uint32_t most = most_split_units(caps, n);
+    const Lanes lanes(sizes, caps, n, most);
+    if (all % n == 0 && lanes.units_per_lane <= most) return lanes;
   }
-  return {sizes, caps, 1};
+  return {sizes, caps, 1, most_split_units(caps, 1)};
 }
 
 /// Lanes for the shader attention_rows. There a group of lanes holds one or two queries, however
 /// many heads share a workgroup. A power of two of heads does, so that a block has whole rows.
 Lanes row_lanes(const Sizes& sizes, const DeviceCaps& caps) {
-  Lanes lanes(sizes, caps, 1);
+  Lanes lanes(sizes, caps, 1, kMostUnits);
   const std::uint32_t all = sizes.n_heads / sizes.n_kv_heads;
   lanes.shared = std::min({all & (~all + 1), kMostShared, group_size(caps) / lanes.lanes});
   return lanes;
@@ -141,11 +152,20 @@ struct RowsPlan {
     const auto rows = static_cast<std::uint32_t>(sizes.n_rows);
     // With two queries per group of lanes, the lanes load each key once for both queries, but need
     // twice the registers, and there are half as many workgroups. So use two queries only if enough
-    // workgroups remain.
-    if (sizes.n_heads / lanes.shared * divide_up(rows * lanes.shared, rows_of_two) * 2 >=
-        busy_groups(caps))
+    // workgroups remain. Intel's subgroups of 8 have only 128 registers for each lane.
+    const bool has_registers = caps.type == DeviceType::cpu || caps.min_subgroup_size > 8;
+    if (has_registers &&
+        sizes.n_heads / lanes.shared * divide_up(rows * lanes.shared, rows_of_two) * 2 >=
+            busy_groups(caps))
       queries = 2;
-    tile_keys = std::min(caps.max_shared_bytes / (2 * lanes.stride() * kUnitBytes), kMostTileKeys);
+    tile_keys = std::min(tile_bytes(caps) / (2 * lanes.stride() * kUnitBytes), kMostTileKeys);
+    // Only whole steps of the shader are fast.
+    if (tile_keys > kStepKeys) tile_keys -= tile_keys % kStepKeys;
+  }
+  /// The shared memory for a tile. On a GPU, several workgroups share the memory of a compute unit.
+  static std::uint32_t tile_bytes(const DeviceCaps& caps) {
+    return caps.type == DeviceType::cpu ? caps.max_shared_bytes
+                                        : std::min(caps.max_shared_bytes, kMostTileBytes);
   }
   std::uint32_t rows_per_group(const Lanes& lanes) const {
     return group / lanes.lanes * queries / lanes.shared;
