@@ -11,6 +11,9 @@
 //   CODEBOOKS     constant: see lib/codebook.glsl
 // Its workgroups must consist of whole subgroups. All lanes of a subgroup must call the functions
 // of this file with the same arguments, in uniform control flow.
+//
+// If BX_INTEGER_DOTS is defined, the products are integer dot products (lib/mat_vec_dots.glsl), and
+// all invocations of the workgroup must call mat_vec_add() together. Then kWholeGroups is true.
 #ifndef BX_MAT_VEC_GLSL
 #define BX_MAT_VEC_GLSL
 
@@ -21,6 +24,12 @@
 #include "lib/lanes_sum.glsl"
 #include "lib/weight.glsl"
 #include "params/mat_vec.h"
+
+#ifdef BX_INTEGER_DOTS
+const bool kWholeGroups = true;
+#else
+const bool kWholeGroups = false;
+#endif
 
 // mv_acc[o * MV_ROWS + r] is the sum for weight row o and argument row r. The array is global,
 // because a function cannot take an array whose size is a specialization constant.
@@ -342,6 +351,10 @@ void mat_vec_add_coded(const WeightAddress w, const uint form, const uint book, 
                      4 * n_quads, 1);
 }
 
+#ifdef BX_INTEGER_DOTS
+#include "lib/mat_vec_dots.glsl"
+#endif
+
 // Adds this lane's part of
 //   mv_acc[o * MV_ROWS + r] += sum_k w[first_row + o, k] * x_r[k],   x_r at x_at + r * x_stride
 // for o < MV_OUTS. Rows are those of the flattened [n_matrices * rows, n_cols] weight. Rows at or
@@ -350,12 +363,16 @@ void mat_vec_add_coded(const WeightAddress w, const uint form, const uint book, 
 // (lib/codebook.glsl).
 void mat_vec_add(const WeightAddress w, const uint form, const uint book, const uint n_cols,
                  const uint first_row, const uint end_row, const uint x_at, const uint x_stride) {
+#ifdef BX_INTEGER_DOTS
+  mat_vec_add_dots(w, form, n_cols, first_row, end_row, x_at, x_stride);
+#else
   if (!form_aligned(form))
     mat_vec_add_any(w, form, n_cols, first_row, end_row, x_at, x_stride);
   else if (form_format(form) < BX_Q4)
     mat_vec_add_dense(w, form, n_cols, first_row, end_row, x_at, x_stride);
   else
     mat_vec_add_coded(w, form, book, n_cols, first_row, end_row, x_at, x_stride);
+#endif
 }
 
 // Multiplies the sums of argument row r by a factor.

@@ -10,6 +10,7 @@
 #ifndef BX_NORM_X_GLSL
 #define BX_NORM_X_GLSL
 
+#include "lib/group_sum.glsl"
 #include "lib/lanes_sum.glsl"
 #include "lib/weight.glsl"
 
@@ -37,10 +38,16 @@ vec4 norm_x4(const uint r, const uint i, const vec4 v) {
   return v * FloatQuads(NORM_DATA).at[i];
 }
 
-// The factor of row r. All lanes of the subgroup must call this function together.
+// The factor of row r. All lanes of the subgroup must call this function together. With integer dot
+// products, the whole workgroup reads each column once and must call it together.
 float norm_factor(const uint r, const uint n_cols, const float eps) {
   if (!kHasNorm) return 1.0;
-  return 1.0 / sqrt(lanes_sum(norm_squares[r], 1, gl_SubgroupSize) / float(n_cols) + eps);
+#ifdef BX_INTEGER_DOTS
+  const float squares = group_sum(norm_squares[r]);
+#else
+  const float squares = lanes_sum(norm_squares[r], 1, gl_SubgroupSize);
+#endif
+  return 1.0 / sqrt(squares / float(n_cols) + eps);
 }
 
 #endif

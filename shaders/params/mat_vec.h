@@ -11,5 +11,9 @@
 // On CPUs, the values of a codebook are in the lanes of a subgroup. A CPU reads from shared memory
 // for one lane at a time, but moves values between lanes within one instruction.
 #define BX_CODES_IN_LANES 3
+// Integer dot products (lib/mat_vec_dots.glsl): x is cut into three limbs of 8 bits: exact.
+#define BX_CODES_AS_THREE_LIMBS 4
+// The same with two limbs: fewer instructions, and a larger error.
+#define BX_CODES_AS_TWO_LIMBS 5
 
 #endif

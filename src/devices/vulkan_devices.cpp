@@ -67,6 +67,9 @@ std::vector<DeviceProperty> features_of(const DeviceCaps& caps) {
           {"matrix units", matrix_text(caps)},
           {"float16", yes_or_no(caps.shader_float16)},
           {"16-bit storage", yes_or_no(caps.storage_16bit)},
+          {"integer dots", !caps.integer_dots       ? "no"
+                           : caps.fast_integer_dots ? "yes"
+                                                    : "yes, but not fast"},
           {"timestamps", yes_or_no(caps.timestamps)},
           {"memory budget", yes_or_no(caps.memory_budget)},
           {"portability subset", yes_or_no(caps.portability_subset)}};

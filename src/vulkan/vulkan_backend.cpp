@@ -342,12 +342,20 @@ void VulkanBackend::try_variants() {
       tiles = choose_tiles(*this, options_.tiles, tiles, pipeline_cache_,
                            [&](std::uint32_t size) { device_.set_matrix_tile(size); });
   }
+  // The self-test multiplies with integer dots, as long as the device has not forgotten them.
+  VariantChoice dots{"affine codes, few rows", "no integer dots", "they are not fast here"};
+  if (device_.caps().fast_integer_dots) {
+    dots = tried_choice(dots, "integer dots", few_rows_problem);
+    if (dots.variant != "integer dots") device_.forget_integer_dots();
+  }
   VariantChoice codes{"codes of 4 bits, few rows", "no halves", "no mixed products"};
-  if (device_.caps().mixed_products) {
-    codes = tried_choice(codes, "halves", mixed_product_problem);
+  if (device_.caps().fast_integer_dots) {
+    codes.reason = "integer dots take fewer instructions";
+  } else if (device_.caps().mixed_products) {
+    codes = tried_choice(codes, "halves", few_rows_problem);
     if (codes.variant != "halves") device_.forget_mixed_products();
   }
-  caps_.variants = {tiles, codes};
+  caps_.variants = {tiles, dots, codes};
 }
 
 VariantChoice VulkanBackend::tried_choice(VariantChoice plain, const char* variant,

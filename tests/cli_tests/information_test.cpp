@@ -92,7 +92,7 @@ TEST(InformationCli, DevicesListsVulkanDevices) {
     EXPECT_EQ(device["uuid"].get<std::string>().size(), 36u);
     EXPECT_GT(device["memory_total_bytes"], 0);
     EXPECT_EQ(device["limits"].size(), 10u);
-    EXPECT_EQ(device["features"].size(), 12u);
+    EXPECT_EQ(device["features"].size(), 13u);
     for (const char* key : {"name", "driver", "api_version", "uuid", "reason"})
       EXPECT_NE(table.out.find(device[key].get<std::string>()), std::string::npos) << key;
     if (device["type"] == "cpu") {

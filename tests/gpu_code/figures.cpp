@@ -37,6 +37,7 @@ class VecLoops {
   /// The columns of x that a lane takes in a turn of a root.
   double columns(std::size_t root) const {
     const Loop& loop = loops_[root];
+    if (facts_.has_dots && loop.own.wide_bytes == 0) return 32.0 / facts_.bits;  // a word of codes
     if (loop.own.buffer_bytes > 0) return columns_of(loop.own.buffer_bytes, facts_);
     // Inner loops take x for the codes that this loop has loaded, 16 bytes at a time.
     return static_cast<double>(loop.own.wide_bytes) * 8 / facts_.bits / facts_.outs;
@@ -59,6 +60,9 @@ class VecLoops {
   /// too, such as a codebook, but not 16 bytes at a time.
   bool multiplies(std::size_t k) const {
     const Loop& loop = loops_[k];
+    // With integer dots, x comes from shared memory, and a product has at least one dot.
+    if (facts_.has_dots)
+      return loop.own.address_bytes > 0 && loop.own.products >= std::int64_t{4} * facts_.outs;
     if (loop.own.address_bytes == 0 || loop.whole.buffer_bytes == 0 || columns(k) == 0)
       return false;
     return loop.own.wide_bytes > 0 || loop.whole.wide_bytes == 0;
@@ -182,6 +186,12 @@ Executed executed_by_vec(const PipelineCode& pipeline, const KernelFacts& facts,
     const bool is_norm = facts.has_norm && all[k].own.buffer_bytes > 0 &&
                          all[k].whole.address_bytes == 0 &&
                          all[k].last < all[loops.roots()[0]].first;
+    // With integer dots, the workgroup writes x to shared memory. Subgroups share the turns.
+    if (facts.has_dots && all[k].own.buffer_bytes > 0) {
+      sum.add(all[k].own, cols / (columns_of(all[k].own.buffer_bytes, facts) *
+                                  std::max(1U, pipeline.group_size)));
+      continue;
+    }
     const double turns = is_norm ? std::ceil(cols / (static_cast<double>(all[k].own.buffer_bytes) /
                                                      4 * std::max(1U, pipeline.group_size)))
                                  : 1;

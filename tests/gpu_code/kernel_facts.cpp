@@ -106,6 +106,26 @@ constexpr WeightKernel kWeightKernels[] = {
      .rows = BX_MATRIX_ROWS,
      .more_forms = {BX_MOE_DOWN_MATRIX_SHARED_FORM, kNone, kNone}}};
 
+/// A kernel with integer dots has the constants of the kernel without them.
+Shader without_dots(Shader shader) {
+  switch (shader) {
+    case Shader::attn_in_vec_dots:
+      return Shader::attn_in_vec;
+    case Shader::moe_down_dots:
+      return Shader::moe_down;
+    case Shader::moe_swiglu_dots:
+      return Shader::moe_swiglu;
+    case Shader::product_route_dots:
+      return Shader::product_route;
+    case Shader::product_vec_dots:
+      return Shader::product_vec;
+    case Shader::ssm_in_vec_dots:
+      return Shader::ssm_in_vec;
+    default:
+      return shader;
+  }
+}
+
 }  // namespace
 
 std::uint32_t constant_of(const vulkan::Launch& launch, std::uint32_t id) {
@@ -131,7 +151,7 @@ std::string main_constants_text(const vulkan::Launch& launch) {
     const auto is_in = [&](const auto& ids) {
       return std::ranges::find(ids, static_cast<int>(constant.id)) != ids.end();
     };
-    if (launch.shader == Shader::product_vec && is_in(kVecEnd)) continue;
+    if (without_dots(launch.shader) == Shader::product_vec && is_in(kVecEnd)) continue;
     if (launch.shader == Shader::product_tile && is_in(kTileEnd)) continue;
     rest.specialization.push_back(constant);
   }
@@ -153,12 +173,14 @@ std::string form_name(std::uint32_t form) {
 KernelFacts facts_of(const vulkan::Launch& launch) {
   KernelFacts facts;
   facts.kernel = name_of(launch.shader);
-  const auto kernel = std::ranges::find(kWeightKernels, launch.shader, &WeightKernel::shader);
+  const auto kernel =
+      std::ranges::find(kWeightKernels, without_dots(launch.shader), &WeightKernel::shader);
   if (kernel == std::end(kWeightKernels)) return facts;
   const auto value = [&](int id, std::uint32_t otherwise) {
     return id == kNone ? otherwise : constant_of(launch, static_cast<std::uint32_t>(id));
   };
   facts.kind = kernel->kind;
+  facts.has_dots = without_dots(launch.shader) != launch.shader;
   const std::uint32_t form = value(kernel->form, BX_FORM_ABSENT);
   constexpr std::uint32_t kBits[] = {32, 16, 16, 4, 4, 8, 0, 0};
   facts.format = form_name(form);

@@ -15,25 +15,29 @@
 namespace bitaxon::test {
 namespace {
 
-/// The device under test, reported as a GPU with mixed products.
-Backend& gpu_backend() {
-  static Backend& backend = []() -> Backend& {
+/// The device under test, reported as a GPU with mixed products, or with fast integer dots.
+Backend& gpu_backend(bool has_dots) {
+  const auto open = [](bool dots) -> Backend& {
     vulkan::VulkanOptions options = test_options();
-    options.limit_caps = [](vulkan::DeviceCaps& caps) {
+    options.limit_caps = [dots](vulkan::DeviceCaps& caps) {
       caps.type = vulkan::DeviceType::discrete;
-      caps.mixed_products = true;
+      caps.mixed_products = !dots;
+      caps.fast_integer_dots = dots && caps.integer_dots;
     };
     return share(vulkan::open_vulkan_backend(options));
-  }();
-  return backend;
+  };
+  static Backend& halves = open(false);
+  static Backend& dots = open(true);
+  return has_dots ? dots : halves;
 }
 
-/// The cases with weights of codes of 4 bits.
+/// The cases with weights of codes.
 std::vector<NamedCase> cases_of_codes() {
   std::vector<NamedCase> cases = named_cases(kEveryMode);
   std::erase_if(cases, [](const NamedCase& c) {
     const std::string& label = c.op_case->label;
-    return (label.find("q4") == std::string::npos && label.find("nf4") == std::string::npos) ||
+    const auto has = [&](const char* format) { return label.find(format) != std::string::npos; };
+    return (!has("q4") && !has("q8") && !has("nf4")) ||
            c.op.find("backward") != std::string_view::npos;
   });
   return cases;
@@ -58,20 +62,27 @@ double relative_error(const OpRun& run, const OpRun& expected) {
   return std::sqrt(error / norm);
 }
 
-class CodesTest : public testing::TestWithParam<NamedCase> {};
+class CodesTest : public testing::TestWithParam<NamedCase> {
+ protected:
+  static void expect_agreement(Backend& backend);
+};
 
-TEST_P(CodesTest, AgreesWithReference) {
+void CodesTest::expect_agreement(Backend& backend) {
   const OpCase& op_case = *GetParam().op_case;
   const OpProblem problem = problem_of(GetParam().op, op_case);
   const OpRun expected = expected_run(reference_backend(), problem);
-  const OpRun run = run_op(gpu_backend(), problem);
+  const OpRun run = run_op(backend, problem);
   expect_clean(run, "gpu");
   RecordProperty("largest_error",
                  fmt::format("{:.3f}", largest_error(run, expected, op_case.tolerance)));
   for (const std::string& difference : differences(run, expected, op_case.tolerance))
     ADD_FAILURE() << difference;
-  EXPECT_LT(relative_error(run_op(gpu_backend(), problem, Precision::fast), expected), 1e-3);
+  EXPECT_LT(relative_error(run_op(backend, problem, Precision::fast), expected), 1e-3);
 }
+
+TEST_P(CodesTest, AgreesWithHalves) { expect_agreement(gpu_backend(false)); }
+
+TEST_P(CodesTest, AgreesWithIntegerDots) { expect_agreement(gpu_backend(true)); }
 
 INSTANTIATE_TEST_SUITE_P(OfGpus, CodesTest, testing::ValuesIn(cases_of_codes()), test_name);
 
@@ -84,6 +95,29 @@ TEST(CodesOfProducts, DependOnTheDevice) {
   EXPECT_EQ(vulkan::codes_of_products(caps, Precision::fast), BX_CODES_AS_LARGE_HALVES);
   caps.type = vulkan::DeviceType::cpu;
   EXPECT_EQ(vulkan::codes_of_products(caps, Precision::exact), BX_CODES_IN_LANES);
+}
+
+TEST(CodesOfLaunch, AreIntegersForAffineCodesOfOneFormat) {
+  vulkan::DeviceCaps caps;
+  caps.max_subgroup_size = 32;
+  caps.max_group_invocations = 1024;
+  caps.max_shared_bytes = 32768;
+  caps.fast_integer_dots = true;
+  constexpr std::uint32_t kAligned = 256, kGroup64 = 64 << 9, kGroup8 = 8 << 9;
+  constexpr std::uint32_t kQ4 = BX_Q4 | kAligned | kGroup64, kQ8 = BX_Q8 | kAligned | kGroup64;
+  const auto codes = [&](std::initializer_list<std::uint32_t> forms, std::uint32_t n_rows = 1) {
+    return vulkan::codes_of_launch(caps, Precision::exact, forms, n_rows);
+  };
+  EXPECT_TRUE(codes({kQ4}).dots);
+  EXPECT_TRUE(codes({kQ8, BX_FORM_ABSENT}, 4).dots);
+  EXPECT_EQ(codes({kQ4}).codes, BX_CODES_AS_THREE_LIMBS);
+  EXPECT_EQ(vulkan::codes_of_launch(caps, Precision::fast, {kQ4}).codes, BX_CODES_AS_TWO_LIMBS);
+  EXPECT_FALSE(codes({kQ4}, 5).dots);
+  EXPECT_FALSE(codes({kQ4, kQ8}).dots);
+  EXPECT_FALSE(codes({BX_NF4 | kAligned | kGroup64}).dots);
+  EXPECT_FALSE(codes({BX_Q4 | kGroup64}).dots) << "not aligned";
+  EXPECT_FALSE(codes({BX_Q8 | kAligned | kGroup8}).dots);
+  EXPECT_EQ(codes({kQ4}, 5).codes, BX_CODES_AS_BYTES);
 }
 
 }  // namespace

@@ -21,7 +21,19 @@ TEST(SelfTest, FindsNoProblemWithMixedProducts) {
   };
   const auto mixed = vulkan::open_vulkan_backend(options);
   EXPECT_TRUE(vulkan::device_caps(*mixed).mixed_products) << "the backend tests itself";
-  EXPECT_EQ(vulkan::mixed_product_problem(*mixed), "");
+  EXPECT_EQ(vulkan::few_rows_problem(*mixed), "");
+}
+
+TEST(SelfTest, FindsNoProblemWithIntegerDots) {
+  vulkan::VulkanOptions options = test_options();
+  options.limit_caps = [](vulkan::DeviceCaps& caps) {
+    caps.type = vulkan::DeviceType::discrete;
+    caps.fast_integer_dots = caps.integer_dots;
+  };
+  const auto dots = vulkan::open_vulkan_backend(options);
+  const vulkan::DeviceCaps& caps = vulkan::device_caps(*dots);
+  EXPECT_EQ(caps.fast_integer_dots, caps.integer_dots) << "the backend tests itself";
+  EXPECT_EQ(vulkan::few_rows_problem(*dots), "");
 }
 
 /// A backend that returns wrong results in precision fast.
@@ -64,7 +76,7 @@ class WrongWhenFast final : public Backend {
 TEST(SelfTest, DetectsAWrongResult) {
   WrongWhenFast wrong(vulkan_backend());
   EXPECT_NE(vulkan::fast_product_problem(wrong).find("off by"), std::string::npos);
-  EXPECT_NE(vulkan::mixed_product_problem(wrong).find("off by"), std::string::npos);
+  EXPECT_NE(vulkan::few_rows_problem(wrong).find("off by"), std::string::npos);
 }
 
 }  // namespace

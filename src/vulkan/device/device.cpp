@@ -27,12 +27,14 @@ class EnabledFeatures {
     synchronization2_.synchronization2 = VK_TRUE;
     sizes_.subgroupSizeControl = vk_bool(caps.subgroup_size_control);
     sizes_.computeFullSubgroups = vk_bool(caps.full_subgroups);
+    dots_.shaderIntegerDotProduct = VK_TRUE;
     matrix_.cooperativeMatrix = VK_TRUE;
     Chain chain(head_);
     chain.add(v11_);
     chain.add(v12_);
     chain.add(synchronization2_);
     if (caps.subgroup_size_control || caps.full_subgroups) chain.add(sizes_);
+    if (caps.integer_dots) chain.add(dots_);
     if (!caps.matrix_shapes.empty()) chain.add(matrix_);
   }
   EnabledFeatures(const EnabledFeatures&) = delete;
@@ -56,6 +58,9 @@ class EnabledFeatures {
   VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix_ =
       structure<VkPhysicalDeviceCooperativeMatrixFeaturesKHR>(
           VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR);
+  VkPhysicalDeviceShaderIntegerDotProductFeatures dots_ =
+      structure<VkPhysicalDeviceShaderIntegerDotProductFeatures>(
+          VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES);
 };
 
 bool is_1_3(const DeviceCaps& caps) { return caps.api_version >= VK_API_VERSION_1_3; }
@@ -66,6 +71,7 @@ std::vector<const char*> enabled_extensions(const DeviceCaps& caps) {
     names.push_back(VK_KHR_SYNCHRONIZATION_2_EXTENSION_NAME);
     if (caps.subgroup_size_control || caps.full_subgroups)
       names.push_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    if (caps.integer_dots) names.push_back(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
   }
   if (caps.memory_budget) names.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
   if (!caps.matrix_shapes.empty()) names.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);

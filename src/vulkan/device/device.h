@@ -38,6 +38,7 @@ class Device {
   void forget_matrix_units() { caps_.matrix_shapes.clear(); }
   void set_matrix_tile(std::uint32_t size) { caps_.matrix_tile = size; }
   void forget_mixed_products() { caps_.mixed_products = false; }
+  void forget_integer_dots() { caps_.fast_integer_dots = false; }
 
   /// Names an object for validation messages and debuggers. Does nothing without
   /// VK_EXT_debug_utils.

@@ -95,6 +95,10 @@ void query_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps
       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT);
   const bool has_sizes = has(caps, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, VK_API_VERSION_1_3);
   const bool has_maintenance4 = has(caps, VK_KHR_MAINTENANCE_4_EXTENSION_NAME, VK_API_VERSION_1_3);
+  auto dots = structure<VkPhysicalDeviceShaderIntegerDotProductProperties>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES);
+  const bool has_dots =
+      has(caps, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME, VK_API_VERSION_1_3);
   const bool has_pci = caps.has_extension(VK_EXT_PCI_BUS_INFO_EXTENSION_NAME);
   Chain chain(properties);
   chain.add(v11);
@@ -102,10 +106,12 @@ void query_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps
   if (has_sizes) chain.add(sizes);
   if (has_maintenance4) chain.add(maintenance4);
   if (has_pci) chain.add(pci);
+  if (has_dots) chain.add(dots);
   fn.vkGetPhysicalDeviceProperties2(physical, &properties);
 
   caps.driver_name = printable(v12.driverName);
   caps.driver_info = printable(v12.driverInfo);
+  caps.fast_integer_dots = dots.integerDotProduct4x8BitPackedSignedAccelerated == VK_TRUE;
   std::copy_n(v11.deviceUUID, VK_UUID_SIZE, caps.device_uuid.begin());
   std::copy_n(v11.driverUUID, VK_UUID_SIZE, caps.driver_uuid.begin());
   set_subgroups(caps, v11);
@@ -135,9 +141,13 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES);
   auto matrix = structure<VkPhysicalDeviceCooperativeMatrixFeaturesKHR>(
       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR);
+  auto dots = structure<VkPhysicalDeviceShaderIntegerDotProductFeatures>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES);
   Chain chain(features);
   chain.add(v11);
   chain.add(v12);
+  if (has(caps, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME, VK_API_VERSION_1_3))
+    chain.add(dots);
   if (has(caps, VK_KHR_SYNCHRONIZATION_2_EXTENSION_NAME, VK_API_VERSION_1_3))
     chain.add(synchronization2);
   if (has(caps, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, VK_API_VERSION_1_3)) chain.add(sizes);
@@ -155,6 +165,8 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
   caps.memory_model =
       v12.vulkanMemoryModel == VK_TRUE && v12.vulkanMemoryModelDeviceScope == VK_TRUE;
   caps.full_subgroups = sizes.computeFullSubgroups == VK_TRUE;
+  caps.integer_dots = dots.shaderIntegerDotProduct == VK_TRUE;
+  if (!caps.integer_dots) caps.fast_integer_dots = false;
   // All AMD devices with subgroups of 32 (RDNA) have v_fma_mix_f32. Earlier ones (GCN) have subgroups
   // of 64, and most of them lack it.
   constexpr std::uint32_t kAmd = 0x1002;

@@ -90,6 +90,9 @@ struct DeviceCaps {
   /// Whether more than 64 registers of a lane leave fewer than four subgroups on a SIMD: AMD's GCN,
   /// which has 256 for each lane. Vulkan cannot be asked for this either.
   bool few_registers = false;
+  bool integer_dots = false;  ///< dot products of four bytes
+  /// Whether a dot product of four bytes costs no more than one product.
+  bool fast_integer_dots = false;
   bool memory_model = false;  ///< true only if the memory model includes device scope
 
   std::vector<MemoryHeap> heaps;

@@ -155,6 +155,44 @@ std::string problem_with(Backend& backend, const TestWeight& stored, Numbers& nu
       relative, stored.desc.format_name(), kTolerance);
 }
 
+TestWeight random_codes_of(int bits, Numbers& numbers) {
+  TestWeight weight = random_weight(WeightFormat::affine, DType::f16, kCodeCols, numbers);
+  if (bits == weight.desc.bits) return weight;
+  weight.desc.bits = bits;
+  weight.data = random_codes(part_bytes(weight.desc).data, numbers);
+  return weight;
+}
+
+/// Compares the products of few rows, in both precisions, with sums of decoded weights.
+std::string problem_with_few_rows(Backend& backend, const TestWeight& stored, std::uint32_t n_rows,
+                                  Numbers& numbers) {
+  constexpr auto kCols = static_cast<std::size_t>(kCodeCols);
+  const auto weight = backend.pack(stored.desc, stored.parts());
+  std::vector<float> values(static_cast<std::size_t>(kOuts) * kCols);
+  decode(stored.desc, stored.parts(), 0, values);
+  std::vector<float> x(n_rows * kCols);
+  for (float& value : x) value = numbers.next();
+  std::vector<float> expected;
+  for (std::size_t row = 0; row < n_rows; ++row)
+    for (std::size_t out = 0; out < static_cast<std::size_t>(kOuts); ++out) {
+      double sum = 0;
+      for (std::size_t c = 0; c < kCols; ++c)
+        sum +=
+            static_cast<double>(values[out * kCols + c]) * static_cast<double>(x[row * kCols + c]);
+      expected.push_back(static_cast<float>(sum));
+    }
+  for (const Precision precision : {Precision::exact, Precision::fast}) {
+    const double relative =
+        relative_error(multiply(backend, weight, x, n_rows, n_rows, precision), expected);
+    const double most = precision == Precision::exact ? kExactTolerance : kTolerance;
+    if (!(relative <= most))
+      return fmt::format(
+          "products are off by {:.2g} (relative L2) for {} and {} rows, at most {:.2g} is expected",
+          relative, stored.desc.format_name(), n_rows, most);
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string fast_product_problem(Backend& backend) {
@@ -176,35 +214,13 @@ std::string fast_product_problem(Backend& backend) {
   return "";
 }
 
-std::string mixed_product_problem(Backend& backend) {
-  constexpr auto kCols = static_cast<std::size_t>(kCodeCols);
+std::string few_rows_problem(Backend& backend) {
   Numbers numbers;
-  const TestWeight stored = random_weight(WeightFormat::affine, DType::f16, kCodeCols, numbers);
-  const auto weight = backend.pack(stored.desc, stored.parts());
-  std::vector<float> values(static_cast<std::size_t>(kOuts) * kCols);
-  decode(stored.desc, stored.parts(), 0, values);
-  for (const std::uint32_t n_rows : {1U, 4U}) {
-    std::vector<float> x(n_rows * kCols);
-    for (float& value : x) value = numbers.next();
-    std::vector<float> expected;
-    for (std::size_t row = 0; row < n_rows; ++row)
-      for (std::size_t out = 0; out < static_cast<std::size_t>(kOuts); ++out) {
-        double sum = 0;
-        for (std::size_t c = 0; c < kCols; ++c)
-          sum += static_cast<double>(values[out * kCols + c]) *
-                 static_cast<double>(x[row * kCols + c]);
-        expected.push_back(static_cast<float>(sum));
-      }
-    for (const Precision precision : {Precision::exact, Precision::fast}) {
-      const double relative =
-          relative_error(multiply(backend, weight, x, n_rows, n_rows, precision), expected);
-      const double most = precision == Precision::exact ? kExactTolerance : kTolerance;
-      if (!(relative <= most))
-        return fmt::format(
-            "products with halves are off by {:.2g} (relative L2) for {} rows, at most {:.2g} is "
-            "expected",
-            relative, n_rows, most);
-    }
+  for (const int bits : {4, 8}) {
+    const TestWeight weight = random_codes_of(bits, numbers);
+    for (const std::uint32_t n_rows : {1U, 4U})
+      if (auto problem = problem_with_few_rows(backend, weight, n_rows, numbers); !problem.empty())
+        return problem;
   }
   return "";
 }

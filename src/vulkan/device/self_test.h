@@ -15,9 +15,9 @@ namespace bitaxon::vulkan {
 /// results are right.
 std::string fast_product_problem(Backend& backend);
 
-/// Multiplies a small matrix of affine codes of 4 bits by few rows, with both precisions. Returns a
-/// description of the first wrong result, or an empty string.
-std::string mixed_product_problem(Backend& backend);
+/// Multiplies small matrices of affine codes of 4 and 8 bits by few rows, with both precisions. Returns
+/// a description of the first wrong result, or an empty string.
+std::string few_rows_problem(Backend& backend);
 
 /// What the test finds, or an empty string. The outcome is kept in a note beside the pipeline cache, so
 /// that later runs do not test again.

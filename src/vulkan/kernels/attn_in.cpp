@@ -63,28 +63,33 @@ struct AttnInPlan {
 
 /// The launch that does everything for few rows.
 Launch vec_launch(const LaunchContext& context, const AttnInPlan& plan) {
-  const std::uint32_t group = group_size(context.caps);
+  CodesChoice codes = codes_of_launch(
+      context.caps, context.precision,
+      {context.form(q_proj), context.form(k_proj), context.form(v_proj)}, to_uint(plan.n_rows));
+  // With several forms, the subgroups of a workgroup would not multiply together.
+  if (context.form(q_proj) != context.form(k_proj) || context.form(k_proj) != context.form(v_proj))
+    codes = {codes_of_products(context.caps, context.precision), false, group_size(context.caps)};
+  const std::uint32_t group = codes.group;
   const std::uint32_t outs = outs_per_subgroup(to_uint(plan.n_rows));
   const auto is_there = [&](int operand) { return context.has(operand) ? 1U : 0U; };
   Launch launch;
-  launch.shader = Shader::attn_in_vec;
-  launch.specialization = {
-      {BX_ATTN_IN_VEC_GROUP_SIZE, group},
-      {BX_ATTN_IN_VEC_NORM_FORM, context.form(norm)},
-      {BX_ATTN_IN_VEC_Q_FORM, context.form(q_proj)},
-      {BX_ATTN_IN_VEC_K_FORM, context.form(k_proj)},
-      {BX_ATTN_IN_VEC_V_FORM, context.form(v_proj)},
-      {BX_ATTN_IN_VEC_HALF, plan.half ? 1U : 0U},
-      {BX_ATTN_IN_VEC_OUTS, outs},
-      {BX_ATTN_IN_VEC_HEAD_DIM, to_uint(plan.head_dim)},
-      {BX_ATTN_IN_VEC_CODES, codes_of_products(context.caps, context.precision)},
-      {BX_ATTN_IN_VEC_Q_BIAS, is_there(q_bias)},
-      {BX_ATTN_IN_VEC_K_BIAS, is_there(k_bias)},
-      {BX_ATTN_IN_VEC_V_BIAS, is_there(v_bias)},
-      {BX_ATTN_IN_VEC_Q_NORM, is_there(q_norm)},
-      {BX_ATTN_IN_VEC_K_NORM, is_there(k_norm)},
-      {BX_ATTN_IN_VEC_ROTARY_FORM, context.form(rotary)},
-      {BX_ATTN_IN_VEC_ROWS, to_uint(plan.n_rows)}};
+  launch.shader = codes.dots ? Shader::attn_in_vec_dots : Shader::attn_in_vec;
+  launch.specialization = {{BX_ATTN_IN_VEC_GROUP_SIZE, group},
+                           {BX_ATTN_IN_VEC_NORM_FORM, context.form(norm)},
+                           {BX_ATTN_IN_VEC_Q_FORM, context.form(q_proj)},
+                           {BX_ATTN_IN_VEC_K_FORM, context.form(k_proj)},
+                           {BX_ATTN_IN_VEC_V_FORM, context.form(v_proj)},
+                           {BX_ATTN_IN_VEC_HALF, plan.half ? 1U : 0U},
+                           {BX_ATTN_IN_VEC_OUTS, outs},
+                           {BX_ATTN_IN_VEC_HEAD_DIM, to_uint(plan.head_dim)},
+                           {BX_ATTN_IN_VEC_CODES, codes.codes},
+                           {BX_ATTN_IN_VEC_Q_BIAS, is_there(q_bias)},
+                           {BX_ATTN_IN_VEC_K_BIAS, is_there(k_bias)},
+                           {BX_ATTN_IN_VEC_V_BIAS, is_there(v_bias)},
+                           {BX_ATTN_IN_VEC_Q_NORM, is_there(q_norm)},
+                           {BX_ATTN_IN_VEC_K_NORM, is_there(k_norm)},
+                           {BX_ATTN_IN_VEC_ROTARY_FORM, context.form(rotary)},
+                           {BX_ATTN_IN_VEC_ROWS, to_uint(plan.n_rows)}};
   launch.set_push(
       AttnInVecPush{.q = context.address(q_proj),
                     .k = context.address(k_proj),
@@ -102,12 +107,10 @@ Launch vec_launch(const LaunchContext& context, const AttnInPlan& plan) {
                     .n_positions = context.has(rotary) ? to_uint(context.shape(rotary)[1]) : 0,
                     .page_group = context.page_group(keys),
                     .eps = context.params<AttnInParams>().eps});
-  const Binding row = context.bind(x, Access::read);
   const std::int64_t n_turned =
       plan.head_dim > 0 ? (plan.q_width + plan.kv_width) / plan.head_dim : 1;
   launch.bindings = {context.step(),
-                     row,
-                     row,
+                     context.bind(x, Access::read),
                      context.bind(q, Access::read_write),
                      context.bind(keys, Access::write),
                      context.bind(values, Access::write),

@@ -46,14 +46,16 @@ MoeDownPush push_of(const LaunchContext& context, const MoeDownPlan& plan) {
 }
 
 Launch vec_launch(const LaunchContext& context, const MoeDownPlan& plan) {
-  const std::uint32_t group = group_size(context.caps);
+  const CodesChoice codes = codes_of_launch(context.caps, context.precision,
+                                            {context.form(down), context.form(shared_down)});
+  const std::uint32_t group = codes.group;
   Launch launch;
-  launch.shader = Shader::moe_down;
+  launch.shader = codes.dots ? Shader::moe_down_dots : Shader::moe_down;
   launch.specialization = {{BX_MOE_DOWN_GROUP_SIZE, group},
                            {BX_MOE_DOWN_FORM, context.form(down)},
                            {BX_MOE_DOWN_SHARED_FORM, context.form(shared_down)},
                            {BX_MOE_DOWN_OUTS, kOutsPerSubgroup},
-                           {BX_MOE_DOWN_CODES, codes_of_products(context.caps, context.precision)}};
+                           {BX_MOE_DOWN_CODES, codes.codes}};
   launch.set_push(push_of(context, plan));
   launch.bindings = {context.bind(act, Access::read), context.bind(experts, Access::read),
                      context.bind(gates, Access::read), context.bind(residual, Access::read),

@@ -44,17 +44,19 @@ MoeSwigluPush push_of(const LaunchContext& context, const MoeSwigluPlan& plan) {
 }
 
 Launch vec_launch(const LaunchContext& context, const MoeSwigluPlan& plan) {
-  const std::uint32_t group = group_size(context.caps);
+  const CodesChoice codes = codes_of_launch(
+      context.caps, context.precision,
+      {context.form(gate), context.form(up), context.form(shared_gate), context.form(shared_up)});
+  const std::uint32_t group = codes.group;
   Launch launch;
-  launch.shader = Shader::moe_swiglu;
-  launch.specialization = {
-      {BX_MOE_SWIGLU_GROUP_SIZE, group},
-      {BX_MOE_SWIGLU_GATE_FORM, context.form(gate)},
-      {BX_MOE_SWIGLU_UP_FORM, context.form(up)},
-      {BX_MOE_SWIGLU_SHARED_GATE_FORM, context.form(shared_gate)},
-      {BX_MOE_SWIGLU_SHARED_UP_FORM, context.form(shared_up)},
-      {BX_MOE_SWIGLU_OUTS, kOutsPerSubgroup},
-      {BX_MOE_SWIGLU_CODES, codes_of_products(context.caps, context.precision)}};
+  launch.shader = codes.dots ? Shader::moe_swiglu_dots : Shader::moe_swiglu;
+  launch.specialization = {{BX_MOE_SWIGLU_GROUP_SIZE, group},
+                           {BX_MOE_SWIGLU_GATE_FORM, context.form(gate)},
+                           {BX_MOE_SWIGLU_UP_FORM, context.form(up)},
+                           {BX_MOE_SWIGLU_SHARED_GATE_FORM, context.form(shared_gate)},
+                           {BX_MOE_SWIGLU_SHARED_UP_FORM, context.form(shared_up)},
+                           {BX_MOE_SWIGLU_OUTS, kOutsPerSubgroup},
+                           {BX_MOE_SWIGLU_CODES, codes.codes}};
   launch.set_push(push_of(context, plan));
   launch.bindings = {context.bind(x, Access::read), context.bind(experts, Access::read),
                      context.bind(y, Access::write)};

@@ -20,6 +20,11 @@ namespace {
 constexpr std::int64_t kMostVecRows = 16;
 constexpr std::uint32_t kTileOuts = 64;
 
+/// The number of outputs per workgroup of product_vec.
+std::uint32_t outs_of_group(const DeviceCaps& caps, std::uint32_t group, std::uint32_t rows) {
+  return subgroups_per_group(caps, group) * outs_per_subgroup(rows);
+}
+
 RowSpace space_of(ProductRows rows) {
   return rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::outputs;
 }
@@ -63,22 +68,27 @@ Launch launch_over(const LaunchContext& context, const ProductArgs& args,
   return launch;
 }
 
+CodesChoice codes_of(const LaunchContext& context, const ProductArgs& args, std::uint32_t n_rows) {
+  return codes_of_launch(context.caps, precision_of(context, args),
+                         {args.weight.form, args.up.form}, n_rows);
+}
+
 Launch vec_launch(const LaunchContext& context, const ProductArgs& args,
                   const ProductChoice& choice, Range rows, Range outs) {
+  const CodesChoice codes = codes_of(context, args, choice.rows);
   Launch launch = launch_over(context, args, choice, rows, outs);
-  launch.shader = Shader::product_vec;
-  launch.specialization = {
-      {BX_PRODUCT_VEC_GROUP_SIZE, group_size(context.caps)},
-      {BX_PRODUCT_VEC_FORM, args.weight.form},
-      {BX_PRODUCT_VEC_NORM_FORM, args.norm.form},
-      {BX_PRODUCT_VEC_OTHER, other_of(args).use},
-      {BX_PRODUCT_VEC_SOURCE, static_cast<std::uint32_t>(args.rows)},
-      {BX_PRODUCT_VEC_OUTS, outs_per_subgroup(choice.rows)},
-      {BX_PRODUCT_VEC_ROWS, choice.rows},
-      {BX_PRODUCT_VEC_HAS_BIAS, is_present(args.bias)},
-      {BX_PRODUCT_VEC_UP_FORM, args.up.form},
-      {BX_PRODUCT_VEC_X_QUADS, width_of(args) % 4 == 0 ? 1U : 0U},
-      {BX_PRODUCT_VEC_CODES, codes_of_products(context.caps, precision_of(context, args))}};
+  launch.shader = codes.dots ? Shader::product_vec_dots : Shader::product_vec;
+  launch.specialization = {{BX_PRODUCT_VEC_GROUP_SIZE, codes.group},
+                           {BX_PRODUCT_VEC_FORM, args.weight.form},
+                           {BX_PRODUCT_VEC_NORM_FORM, args.norm.form},
+                           {BX_PRODUCT_VEC_OTHER, other_of(args).use},
+                           {BX_PRODUCT_VEC_SOURCE, static_cast<std::uint32_t>(args.rows)},
+                           {BX_PRODUCT_VEC_OUTS, outs_per_subgroup(choice.rows)},
+                           {BX_PRODUCT_VEC_ROWS, choice.rows},
+                           {BX_PRODUCT_VEC_HAS_BIAS, is_present(args.bias)},
+                           {BX_PRODUCT_VEC_UP_FORM, args.up.form},
+                           {BX_PRODUCT_VEC_X_QUADS, width_of(args) % 4 == 0 ? 1U : 0U},
+                           {BX_PRODUCT_VEC_CODES, codes.codes}};
   launch.set_push(ProductVecPush{.weight = args.weight.address,
                                  .up = args.up.address,
                                  .norm = args.norm.address,
@@ -175,9 +185,11 @@ Launch rms_norm_launch(const LaunchContext& context, const ProductArgs& args, co
 /// Adds the launches of one product. The device may need several for a large result.
 void add_pieces(const LaunchContext& context, const ProductArgs& args,
                 std::vector<Launch>& launches) {
-  const ProductChoice choice =
-      choose_product(context.caps, args.n_rows, precision_of(context, args));
+  ProductChoice choice = choose_product(context.caps, args.n_rows, precision_of(context, args));
   const bool is_vec = choice.kernel == ProductChoice::Kernel::vec;
+  if (is_vec)
+    choice.outs =
+        outs_of_group(context.caps, codes_of(context, args, choice.rows).group, choice.rows);
   BX_ASSERT(is_vec || (args.norm.form == BX_FORM_ABSENT && args.up.form == BX_FORM_ABSENT),
             "the other kernels do not fuse the norm or a second weight");
   const std::int64_t most_rows = rows_per_binding(context.caps, args.n_rows, args.n_out * 4);
@@ -196,8 +208,7 @@ std::uint32_t outs_per_subgroup(std::uint32_t rows) { return rows > 8 ? 2 : 4; }
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precision precision) {
   if (reads_weight_once(n_rows)) {
     const auto rows = static_cast<std::uint32_t>(n_rows);
-    const std::uint32_t subgroups = subgroups_per_group(caps, group_size(caps));
-    return {ProductChoice::Kernel::vec, rows, subgroups * outs_per_subgroup(rows),
+    return {ProductChoice::Kernel::vec, rows, outs_of_group(caps, group_size(caps), rows),
             "few rows: reading the weight once takes most of the time"};
   }
   const auto tile = precision == Precision::fast ? tile_of(caps, n_rows) : std::nullopt;

@@ -18,8 +18,8 @@ namespace router = moe_route_operand;
 
 constexpr std::uint32_t kOutsPerSubgroup = 4;
 
-std::uint32_t outs_per_group(const DeviceCaps& caps) {
-  return subgroups_per_group(caps, group_size(caps)) * kOutsPerSubgroup;
+std::uint32_t outs_per_group(const DeviceCaps& caps, std::uint32_t group) {
+  return subgroups_per_group(caps, group) * kOutsPerSubgroup;
 }
 
 struct ProductRoutePlan {
@@ -27,11 +27,11 @@ struct ProductRoutePlan {
   ScratchPlan scratch;
   TeamSums sums;  ///< [., X + 2]: the logits, and the sum of squares
 
-  // If the device chooses smaller subgroups, there are fewer workgroups.
+  // If the device chooses smaller subgroups, or if workgroups are larger, there are fewer workgroups.
   ProductRoutePlan(const NodeView& product, const NodeView& route, const DeviceCaps& caps)
       : d_model(product.shape(y)[1]),
         n_experts(route.shape(router::gate)[1]),
-        sums(scratch, groups_for(d_model, outs_per_group(caps)), n_experts + 2) {}
+        sums(scratch, groups_for(d_model, outs_per_group(caps, group_size(caps))), n_experts + 2) {}
 };
 
 /// Whether `route` routes the single row that `product` computes from a row of the step.
@@ -49,15 +49,16 @@ std::vector<Launch> launches(const LaunchContext& product, const LaunchContext& 
   const auto params = route.params<MoeRouteParams>();
   // As for a product alone.
   const Precision precision = plan.d_model % 16 == 0 ? product.precision : Precision::exact;
+  const CodesChoice codes = codes_of_launch(product.caps, precision, {product.form(weight)});
   const auto is_there = [&](int operand) { return product.has(operand) ? 1U : 0U; };
   Launch launch;
-  launch.shader = Shader::product_route;
-  launch.specialization = {{BX_PRODUCT_ROUTE_GROUP_SIZE, group_size(product.caps)},
+  launch.shader = codes.dots ? Shader::product_route_dots : Shader::product_route;
+  launch.specialization = {{BX_PRODUCT_ROUTE_GROUP_SIZE, codes.group},
                            {BX_PRODUCT_ROUTE_FORM, product.form(weight)},
                            {BX_PRODUCT_ROUTE_HAS_BIAS, is_there(bias)},
                            {BX_PRODUCT_ROUTE_HAS_RESIDUAL, is_there(residual)},
                            {BX_PRODUCT_ROUTE_OUTS, kOutsPerSubgroup},
-                           {BX_PRODUCT_ROUTE_CODES, codes_of_products(product.caps, precision)},
+                           {BX_PRODUCT_ROUTE_CODES, codes.codes},
                            {BX_PRODUCT_ROUTE_HAS_NORM, route.has(router::norm) ? 1U : 0U},
                            {BX_PRODUCT_ROUTE_GATE_FORM, route.form(router::gate)},
                            {BX_PRODUCT_ROUTE_SHARED_FORM, route.form(router::shared_gate)},
@@ -80,7 +81,7 @@ std::vector<Launch> launches(const LaunchContext& product, const LaunchContext& 
                      route.bind(router::gates, Access::write),
                      product.scratch(plan.sums.sums, Access::read_write),
                      product.counters(plan.sums.n_counters())};
-  launch.grid[0].count = groups_for(plan.d_model, outs_per_group(product.caps));
+  launch.grid[0].count = groups_for(plan.d_model, outs_per_group(product.caps, codes.group));
   return {launch};
 }
 

@@ -76,21 +76,22 @@ struct ParamsProduct {
 
 Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan,
                   const ParamsProduct& params) {
-  const std::uint32_t group = group_size(context.caps);
+  const CodesChoice codes = codes_of_launch(context.caps, context.precision,
+                                            {context.form(in_proj)}, to_uint(plan.n_rows));
+  const std::uint32_t group = codes.group;
   const auto strides = context.strides(tail);
   Launch launch;
-  launch.shader = Shader::ssm_in_vec;
-  launch.specialization = {
-      {BX_SSM_IN_VEC_GROUP_SIZE, group},
-      {BX_SSM_IN_VEC_FORM, context.form(in_proj)},
-      {BX_SSM_IN_VEC_NORM_FORM, context.form(norm)},
-      {BX_SSM_IN_VEC_CONV_FORM, context.form(conv_weight)},
-      {BX_SSM_IN_VEC_OUTS, outs_per_subgroup(to_uint(plan.n_rows))},
-      {BX_SSM_IN_VEC_HAS_BIAS, context.has(in_bias) ? 1U : 0U},
-      {BX_SSM_IN_VEC_HAS_CONV_BIAS, context.has(conv_bias) ? 1U : 0U},
-      {BX_SSM_IN_VEC_CODES, codes_of_products(context.caps, context.precision)},
-      {BX_SSM_IN_VEC_PARAMS_FORM, params.weight.form},
-      {BX_SSM_IN_VEC_ROWS, to_uint(plan.n_rows)}};
+  launch.shader = codes.dots ? Shader::ssm_in_vec_dots : Shader::ssm_in_vec;
+  launch.specialization = {{BX_SSM_IN_VEC_GROUP_SIZE, group},
+                           {BX_SSM_IN_VEC_FORM, context.form(in_proj)},
+                           {BX_SSM_IN_VEC_NORM_FORM, context.form(norm)},
+                           {BX_SSM_IN_VEC_CONV_FORM, context.form(conv_weight)},
+                           {BX_SSM_IN_VEC_OUTS, outs_per_subgroup(to_uint(plan.n_rows))},
+                           {BX_SSM_IN_VEC_HAS_BIAS, context.has(in_bias) ? 1U : 0U},
+                           {BX_SSM_IN_VEC_HAS_CONV_BIAS, context.has(conv_bias) ? 1U : 0U},
+                           {BX_SSM_IN_VEC_CODES, codes.codes},
+                           {BX_SSM_IN_VEC_PARAMS_FORM, params.weight.form},
+                           {BX_SSM_IN_VEC_ROWS, to_uint(plan.n_rows)}};
   launch.set_push(SsmInVecPush{.in_proj = context.address(in_proj),
                                .conv_weight = context.address(conv_weight),
                                .params = params.weight.address,
