@@ -1,9 +1,8 @@
-#include "gpu_code/amd_code.h"
-
-#include <algorithm>
 #include <array>
 #include <map>
-#include <optional>
+#include <string>
+
+#include "gpu_code/machine_code.h"
 
 namespace bitaxon::gpu_code {
 namespace {
@@ -22,11 +21,6 @@ std::string_view trimmed(std::string_view text) {
 std::string_view label_of(std::string_view line) {
   if (!line.starts_with("BB") || line.back() != ':') return {};
   return line.substr(0, line.size() - 1);
-}
-
-bool has_any(std::string_view opcode, std::initializer_list<std::string_view> starts) {
-  return std::ranges::any_of(starts,
-                             [&](std::string_view start) { return opcode.starts_with(start); });
 }
 
 /// The bytes of a load, from the end of its opcode: "dwordx4", "b128", "ushort", "d16_b16", ...
@@ -49,8 +43,8 @@ std::int64_t products_of(std::string_view opcode) {
   if (rest.starts_with("dot2")) return 2;
   const bool packed = rest.starts_with("pk_");
   const std::string_view name = packed ? rest.substr(3) : rest;
-  const bool multiplies =
-      has_any(name, {"fma", "mac_f", "mad_f", "mad_mix", "mul_f", "mul_legacy_f", "mul_dx9"});
+  const bool multiplies = starts_with_any(
+      name, {"fma", "mac_f", "mad_f", "mad_mix", "mul_f", "mul_legacy_f", "mul_dx9"});
   return multiplies ? (packed ? 2 : 1) : 0;
 }
 
@@ -71,15 +65,17 @@ Instructions counts_of(const Line& line) {
   if (op.starts_with("v_")) {
     n.vector = 1;
     n.products = products_of_line(line);
+    n.conversions = op.starts_with("v_cvt") ? 1 : 0;
   } else if (op.starts_with("ds_")) {
     n.local = 1;
-  } else if (has_any(op, {"global_", "flat_", "scratch_", "buffer_"})) {
+  } else if (starts_with_any(op, {"global_", "flat_", "scratch_", "buffer_"})) {
     n.memory = 1;
     if (op.starts_with("buffer_load")) n.buffer_bytes = loaded_bytes(op);
-    if (has_any(op, {"global_load", "flat_load"})) n.address_bytes = loaded_bytes(op);
+    if (starts_with_any(op, {"global_load", "flat_load"})) n.address_bytes = loaded_bytes(op);
     if (n.address_bytes == 16) n.wide_bytes = 16;
-  } else if (has_any(op, {"s_waitcnt", "s_nop", "s_clause", "s_delay", "s_inst", "s_barrier",
-                          "s_load", "s_buffer", "s_endpgm", "s_code_end", "s_sendmsg"})) {
+  } else if (starts_with_any(
+                 op, {"s_waitcnt", "s_nop", "s_clause", "s_delay", "s_inst", "s_barrier", "s_load",
+                      "s_buffer", "s_endpgm", "s_code_end", "s_sendmsg"})) {
     n.waits = 1;
   } else if (op.starts_with("s_")) {
     n.scalar = 1;
@@ -91,66 +87,17 @@ Instructions counts_of(const Line& line) {
 
 /// The label that a branch jumps to; empty for any other instruction.
 std::string_view target_of(const Line& line) {
-  if (!has_any(line.opcode, {"s_branch", "s_cbranch"})) return {};
+  if (!starts_with_any(line.opcode, {"s_branch", "s_cbranch"})) return {};
   return line.operands.substr(0, line.operands.find_first_of(" \t,"));
 }
 
-/// The innermost loop around an instruction; -1 if there is none.
-int loop_at(const std::vector<Loop>& loops, std::size_t i) {
-  int found = -1;
-  for (std::size_t k = 0; k < loops.size(); ++k)
-    if (loops[k].first <= i && i <= loops[k].last &&
-        (found < 0 ||
-         loops[k].last - loops[k].first < loops[static_cast<std::size_t>(found)].last -
-                                              loops[static_cast<std::size_t>(found)].first))
-      found = static_cast<int>(k);
-  return found;
-}
-
-std::vector<Loop> find_loops(const std::vector<Line>& lines,
-                             const std::map<std::string_view, std::size_t>& labels) {
-  std::map<std::size_t, std::size_t> last_branch;  // by the first instruction of the loop
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    const auto target = labels.find(target_of(lines[i]));
-    if (target != labels.end() && target->second <= i) last_branch[target->second] = i;
-  }
-  std::vector<Loop> loops;
-  for (const auto& [first, last] : last_branch) loops.push_back({.first = first, .last = last});
-  for (std::size_t k = 0; k < loops.size(); ++k)
-    for (std::size_t j = 0; j < loops.size(); ++j) {
-      const bool around =
-          j != k && loops[j].first <= loops[k].first && loops[k].last <= loops[j].last;
-      const auto parent = static_cast<std::size_t>(loops[k].parent);
-      if (around && (loops[k].parent < 0 ||
-                     loops[j].last - loops[j].first < loops[parent].last - loops[parent].first))
-        loops[k].parent = static_cast<int>(j);
-    }
-  return loops;
-}
-
 }  // namespace
-
-Instructions& Instructions::operator+=(const Instructions& other) {
-  all += other.all;
-  vector += other.vector;
-  products += other.products;
-  scalar += other.scalar;
-  local += other.local;
-  memory += other.memory;
-  waits += other.waits;
-  buffer_bytes += other.buffer_bytes;
-  address_bytes += other.address_bytes;
-  wide_bytes += other.wide_bytes;
-  return *this;
-}
 
 MachineCode analyse_amd(std::string_view text) {
   std::vector<Line> lines;
   std::map<std::string_view, std::size_t> labels;
   while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    std::string_view line = take_line(text);
     line = trimmed(line.substr(0, line.find(';')));
     if (line.empty()) continue;
     if (const std::string_view label = label_of(line); !label.empty()) {
@@ -162,20 +109,13 @@ MachineCode analyse_amd(std::string_view text) {
                                                 ? std::string_view()
                                                 : trimmed(line.substr(space))});
   }
-  MachineCode code;
-  code.loops = find_loops(lines, labels);
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    const Instructions n = counts_of(lines[i]);
-    int loop = loop_at(code.loops, i);
-    if (loop < 0) {
-      code.outside += n;
-      continue;
-    }
-    code.loops[static_cast<std::size_t>(loop)].own += n;
-    for (; loop >= 0; loop = code.loops[static_cast<std::size_t>(loop)].parent)
-      code.loops[static_cast<std::size_t>(loop)].whole += n;
+  std::vector<CodeLine> code;
+  for (const Line& line : lines) {
+    code.push_back({.counts = counts_of(line)});
+    if (const auto target = labels.find(target_of(line)); target != labels.end())
+      code.back().target = target->second;
   }
-  return code;
+  return machine_code(code);
 }
 
 }  // namespace bitaxon::gpu_code

@@ -17,8 +17,10 @@
 namespace bitaxon::gpu_code {
 namespace {
 
-constexpr std::array kFigures = {"crashes", "spilled", "scratch",   "waves",
-                                 "loop",    "all_in",  "efficiency"};
+constexpr std::array kFigures = {"crashes", "spilled", "scratch",    "waves",
+                                 "loop",    "all_in",  "efficiency", "conversions"};
+/// Those that need the machine code.
+constexpr std::array kCountedFigures = {"loop", "all_in", "efficiency", "conversions"};
 constexpr std::size_t kNames = 4;  // columns before the bounds
 
 [[noreturn]] void refuse(const std::string& name, int line, const std::string& problem) {
@@ -128,8 +130,9 @@ std::optional<double> Budgets::bound(const std::string& figure, const KernelFact
 
 bool Budgets::has_counts(const KernelFacts& facts) const {
   return std::ranges::any_of(families, [&](const std::string& family) {
-    return bound("loop", facts, family) || bound("all_in", facts, family) ||
-           bound("efficiency", facts, family);
+    return std::ranges::any_of(kCountedFigures, [&](const char* figure) {
+      return bound(figure, facts, family).has_value();
+    });
   });
 }
 

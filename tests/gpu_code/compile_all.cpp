@@ -15,16 +15,17 @@
 #include "bitaxon/error.h"
 #include "formats/json.h"
 #include "gpu_code/null_gpu.h"
+#include "gpu_code/pipeline_code.h"
 #include "platform/printable.h"
 
 namespace bitaxon::gpu_code {
 namespace {
 
-constexpr std::array kCounts = {&Instructions::all,           &Instructions::vector,
-                                &Instructions::products,      &Instructions::scalar,
-                                &Instructions::local,         &Instructions::memory,
-                                &Instructions::waits,         &Instructions::buffer_bytes,
-                                &Instructions::address_bytes, &Instructions::wide_bytes};
+constexpr std::array kCounts = {
+    &Instructions::all,           &Instructions::vector,    &Instructions::products,
+    &Instructions::conversions,   &Instructions::scalar,    &Instructions::local,
+    &Instructions::memory,        &Instructions::waits,     &Instructions::buffer_bytes,
+    &Instructions::address_bytes, &Instructions::wide_bytes};
 
 Json json_of(const Instructions& n) {
   Json numbers = Json::array();
@@ -69,31 +70,6 @@ PipelineCode code_of(const Json& json) {
   return code;
 }
 
-std::int64_t statistic(const DriverCode& driver, const std::string& name) {
-  const auto found = driver.statistics.find(name);
-  if (found == driver.statistics.end())
-    throw Error(
-        ErrorKind::device,
-        fmt::format("the driver's statistics of a pipeline: expected \"{}\", it is missing", name));
-  return static_cast<std::int64_t>(found->second);
-}
-
-PipelineCode pipeline_code(NullGpu& gpu, const vulkan::Launch& launch, bool with_counts) {
-  const DriverCode driver = gpu.compile(launch, with_counts);
-  PipelineCode code;
-  code.subgroup_size = driver.subgroup_size;
-  code.group_size = constant_of(launch, 0);
-  code.registers = statistic(driver, "VGPRs");
-  code.scalar_registers = statistic(driver, "SGPRs");
-  code.spilled = statistic(driver, "Spilled VGPRs") + statistic(driver, "Spilled SGPRs");
-  code.scratch_bytes = statistic(driver, "Scratch size");
-  code.shared_bytes = statistic(driver, "LDS size");
-  code.waves = statistic(driver, "Subgroups per SIMD");
-  code.code_bytes = statistic(driver, "Code size");
-  code.code = analyse_amd(driver.assembly);
-  return code;
-}
-
 void write_line(int to, const Json& json) {
   const std::string line = json.dump() + "\n";
   for (std::size_t done = 0; done < line.size();) {
@@ -109,11 +85,13 @@ void write_line(int to, const Json& json) {
                        int to) {
   try {
     NullGpu gpu(family.family, options.shader_dir);
+    const Vendor vendor = vendor_of(family.family);
     for (std::size_t i = first; i < family.pipelines.size(); ++i) {
       const NeededPipeline& needed = family.pipelines[i];
       const bool with_counts = !options.is_counted || options.is_counted(needed.facts);
       write_line(to, {{"begin", i}});
-      write_line(to, json_of(pipeline_code(gpu, needed.launch, with_counts)));
+      write_line(to, json_of(pipeline_code(vendor, gpu.compile(needed.launch, with_counts),
+                                           needed.launch, needed.facts)));
     }
     write_line(to, {{"done", true}});
   } catch (const std::exception& error) {
@@ -213,7 +191,7 @@ void check_family(const std::string& family) {
   if (status != 0)
     throw Error(
         ErrorKind::invalid_argument,
-        fmt::format("family: expected one that RADV can open without a GPU, such as {}, got {}",
+        fmt::format("family: expected one that Mesa can open without a GPU, such as {}, got {}",
                     fmt::join(checked_families(), ", "), printable(family, 60)));
 }
 

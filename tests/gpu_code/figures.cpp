@@ -133,6 +133,7 @@ void Executed::add(const Instructions& n, double turns) {
   local += turns * static_cast<double>(n.local);
   memory += turns * static_cast<double>(n.memory);
   products += turns * static_cast<double>(n.products);
+  conversions += turns * static_cast<double>(n.conversions);
 }
 
 Executed main_turn(const PipelineCode& pipeline, const KernelFacts& facts) {
@@ -204,13 +205,14 @@ Figures figures_of(const PipelineCode& pipeline, const KernelFacts& facts) {
   if (pipeline.crashed) return {{"crashes", 1}};
   Figures figures = {{"crashes", 0},
                      {"spilled", static_cast<double>(pipeline.spilled)},
-                     {"scratch", static_cast<double>(pipeline.scratch_bytes)},
-                     {"waves", static_cast<double>(pipeline.waves)}};
+                     {"scratch", static_cast<double>(pipeline.scratch_bytes)}};
+  if (pipeline.waves > 0) figures["waves"] = static_cast<double>(pipeline.waves);
   const Executed turn = main_turn(pipeline, facts);
   if (turn.weights == 0) return figures;
   if (facts.kind == KernelKind::tile) figures["efficiency"] = turn.weights / turn.vector;
   if (facts.kind == KernelKind::vec) {
     figures["loop"] = turn.vector / turn.weights;
+    figures["conversions"] = turn.conversions / turn.weights;
     const Executed all = executed_by_vec(pipeline, facts, kAllInColumns);
     figures["all_in"] = all.vector / all.weights;
   }

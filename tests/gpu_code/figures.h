@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "gpu_code/amd_code.h"
 #include "gpu_code/kernel_facts.h"
+#include "gpu_code/machine_code.h"
 
 namespace bitaxon::gpu_code {
 
@@ -20,14 +20,14 @@ struct PipelineCode {
   std::int64_t spilled = 0;  ///< vector and scalar registers that are spilled
   std::int64_t scratch_bytes = 0;
   std::int64_t shared_bytes = 0;
-  std::int64_t waves = 0;  ///< subgroups that fit on a SIMD
+  std::int64_t waves = 0;  ///< subgroups that fit on a SIMD; 0: the driver does not say
   std::int64_t code_bytes = 0;
   MachineCode code = {};
 };
 
 /// Instructions that one invocation executes.
 struct Executed {
-  double vector = 0, scalar = 0, local = 0, memory = 0, products = 0;
+  double vector = 0, scalar = 0, local = 0, memory = 0, products = 0, conversions = 0;
   /// Weights that it multiplies. Of a tile: weights times rows. 0 if that is not known.
   double weights = 0;
 
@@ -50,6 +50,7 @@ Executed executed_by_vec(const PipelineCode& pipeline, const KernelFacts& facts,
 /// The figures that budgets bound, by name. A figure that does not apply is missing.
 ///   spilled, scratch, waves, crashes
 ///   loop         vec: vector instructions of the main loop per weight
+///   conversions  vec: those between integers, halves and floats, of the main loop, per weight
 ///   all_in       vec: all vector instructions per weight at kAllInColumns columns
 ///   efficiency   tile: products with weights per vector instruction of the main loop
 using Figures = std::map<std::string, double>;

@@ -147,22 +147,38 @@ void replace_functions(vulkan::Functions& functions) {
                 driver.representations);
 }
 
-std::filesystem::path radv_manifest() {
+std::string_view chip_of(std::string_view family) {
+  return family.substr(family.find(':') + 1);  // all of it, if there is no colon
+}
+
+/// The beginning of the name of the driver's manifest.
+const char* manifest_of(Vendor vendor) {
+  switch (vendor) {
+    case Vendor::intel:
+      return "intel_icd";
+    case Vendor::nvidia:
+      return "nouveau_icd";
+    default:
+      return "radeon_icd";
+  }
+}
+
+vulkan::Drivers only_driver_of(Vendor vendor) {
+  const char* const name = manifest_of(vendor);
   for (const char* folder : {"/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"}) {
     std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator(folder, ignored))
-      if (entry.path().filename().string().starts_with("radeon_icd")) return entry.path();
+      if (entry.path().filename().string().starts_with(name)) {
+        vulkan::Drivers drivers;
+        drivers.manifests = {entry.path()};
+        drivers.with_layers = false;
+        return drivers;
+      }
   }
   throw Error(ErrorKind::unsupported,
-              "expected Mesa's RADV driver (radeon_icd*.json in /usr/share/vulkan/icd.d), found "
-              "none: install mesa-vulkan-drivers");
-}
-
-vulkan::Drivers only_radv() {
-  vulkan::Drivers drivers;
-  drivers.manifests = {radv_manifest()};
-  drivers.with_layers = false;
-  return drivers;
+              fmt::format("expected a driver of Mesa ({}*.json in /usr/share/vulkan/icd.d), found "
+                          "none: install mesa-vulkan-drivers",
+                          name));
 }
 
 /// The device, with what null hardware lacks and plans are made from: memory, and semaphores that
@@ -171,8 +187,10 @@ vulkan::Instance::PhysicalDevice completed(const vulkan::Instance& instance,
                                            const std::string& family) {
   if (instance.devices().size() != 1)
     throw Error(ErrorKind::unsupported,
-                fmt::format("RADV with RADV_FORCE_FAMILY={}: expected one device, got {}", family,
-                            instance.devices().size()));
+                fmt::format("{}: expected one device, got {}{}", family, instance.devices().size(),
+                            vendor_of(family) == Vendor::amd
+                                ? ""
+                                : "; tests/drivers/run preloads the stub kernel that it needs"));
   vulkan::Instance::PhysicalDevice device = instance.devices()[0];
   constexpr std::uint64_t kHeapBytes = std::uint64_t{64} << 30;
   device.caps.timeline_semaphore = true;
@@ -187,16 +205,33 @@ vulkan::Instance::PhysicalDevice completed(const vulkan::Instance& instance,
 
 /// Prepares the environment for the driver. The caches would return pipelines without their code.
 bool set_family(const std::string& family) {
-  return ::setenv("RADV_FORCE_FAMILY", family.c_str(), 1) == 0 &&
-         ::setenv("MESA_SHADER_CACHE_DISABLE", "true", 1) == 0 && ::unsetenv("RADV_DEBUG") == 0;
+  const std::string chip(chip_of(family));
+  const auto set = [](const char* name, const char* value) {
+    return ::setenv(name, value, 1) == 0;
+  };
+  const bool is_set = set("MESA_SHADER_CACHE_DISABLE", "true");
+  switch (vendor_of(family)) {
+    case Vendor::intel:
+      return is_set && set("INTEL_STUB_GPU", "1") && set("INTEL_STUB_GPU_PLATFORM", chip.c_str());
+    case Vendor::nvidia:
+      return is_set && set("NOUVEAU_CHIPSET", chip.c_str());
+    default:
+      return is_set && set("RADV_FORCE_FAMILY", chip.c_str()) && ::unsetenv("RADV_DEBUG") == 0;
+  }
 }
 
 }  // namespace
 
+Vendor vendor_of(const std::string& family) {
+  if (family.starts_with("intel:")) return Vendor::intel;
+  return family.starts_with("nvidia:") ? Vendor::nvidia : Vendor::amd;
+}
+
 struct NullGpu::Impl {
   Impl(const std::string& family, const std::filesystem::path& shader_dir)
       : is_set(set_family(family)),
-        instance(replace_functions, nullptr, vulkan::default_loader_names(), only_radv()),
+        instance(replace_functions, nullptr, vulkan::default_loader_names(),
+                 only_driver_of(vendor_of(family))),
         device(instance, completed(instance, family)),
         cache(device, {}),
         pipelines(device, cache, vulkan::shader_source(shader_dir)) {}

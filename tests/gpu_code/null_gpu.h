@@ -20,14 +20,23 @@ struct DriverCode {
   std::string assembly;  ///< the machine code as text, if it was asked for
 };
 
-/// Null hardware of one AMD family, as Mesa's RADV driver offers it. The compiler is that of a real
-/// GPU of the family. Memory, queues and commands of the device are never used. A device may be used
-/// by one thread only, and each thread may use only one device.
+/// The vendor of a family, and with it the driver of Mesa that compiles: RADV, ANV or NVK.
+enum class Vendor : std::uint8_t { amd, intel, nvidia };
+
+/// A family is a name of RADV_FORCE_FAMILY ("navi21"), a platform of Intel ("intel:dg2"), or the
+/// number of a chip of NVIDIA ("nvidia:162").
+Vendor vendor_of(const std::string& family);
+
+/// A GPU of one family that is not there, as a driver of Mesa offers it. The compiler is that of a
+/// real GPU of the family. AMD's driver has null hardware. The drivers of Intel and NVIDIA open a GPU
+/// if Mesa's stub kernel for it is preloaded into the process (tests/drivers/run does that). Memory,
+/// queues and commands of the device are never used. A device may be used by one thread only, and
+/// each thread may use only one device.
 class NullGpu {
  public:
-  /// `family` is a name of RADV_FORCE_FAMILY: "navi21". If `shader_dir` is not empty, the shaders of
-  /// this folder replace those of the program. Changes the environment of the process, so no other
-  /// thread may run. Throws Error(unsupported) if the driver is missing or does not know the family.
+  /// If `shader_dir` is not empty, the shaders of this folder replace those of the program. Changes
+  /// the environment of the process, so no other thread may run. Throws Error(unsupported) if the
+  /// driver is missing or does not open a GPU of the family.
   NullGpu(const std::string& family, const std::filesystem::path& shader_dir);
   NullGpu(const NullGpu&) = delete;
   NullGpu& operator=(const NullGpu&) = delete;
@@ -44,7 +53,7 @@ class NullGpu {
   std::unique_ptr<Impl> impl_;
 };
 
-/// The families that this project checks.
+/// The families that this project checks on Debian 12.
 std::vector<std::string> checked_families();
 
 }  // namespace bitaxon::gpu_code

@@ -1,8 +1,10 @@
-// Counts instructions and finds loops in AMD machine code, as Mesa's RADV driver prints it.
+// Instructions and loops of machine code, as Mesa's drivers print it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +16,7 @@ struct Instructions {
   std::int64_t all = 0;
   std::int64_t vector = 0;         ///< of the vector units, except memory
   std::int64_t products = 0;       ///< numbers that vector instructions multiply, per lane
+  std::int64_t conversions = 0;    ///< of `vector`: between integers, halves and floats
   std::int64_t scalar = 0;         ///< arithmetic and branches of the scalar unit
   std::int64_t local = 0;          ///< shared memory, and shuffles through it
   std::int64_t memory = 0;         ///< loads and stores of buffers and addresses
@@ -39,8 +42,25 @@ struct MachineCode {
   std::vector<Loop> loops;  ///< in the order of their first instructions
 };
 
-/// Analyses machine code. `text` has one instruction in each line, "opcode operands ; encoding", and
-/// labels such as "BB3:".
+/// One instruction.
+struct CodeLine {
+  Instructions counts = {};
+  std::optional<std::size_t> target = {};  ///< index of the instruction that a branch jumps to
+};
+
+/// Finds the loops: what is between a backward branch and its target.
+MachineCode machine_code(const std::vector<CodeLine>& lines);
+
+/// Analyses the text of a driver: RADV (AMD), ANV (Intel), NVK (NVIDIA).
 MachineCode analyse_amd(std::string_view text);
+MachineCode analyse_intel(std::string_view text);
+/// Here loads through bindings and through addresses are the same instructions. All of them count as
+/// loads through addresses.
+MachineCode analyse_nvidia(std::string_view text);
+
+/// The next line of a text, without spaces around it, which is removed from the text.
+std::string_view take_line(std::string_view& text);
+/// Whether a word begins with one of these.
+bool starts_with_any(std::string_view word, std::initializer_list<std::string_view> starts);
 
 }  // namespace bitaxon::gpu_code

@@ -1,0 +1,99 @@
+#include "gpu_code/pipeline_code.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bitaxon/error.h"
+
+namespace bitaxon::gpu_code {
+namespace {
+
+std::int64_t statistic(const DriverCode& driver, const std::string& name) {
+  const auto found = driver.statistics.find(name);
+  if (found == driver.statistics.end())
+    throw Error(
+        ErrorKind::device,
+        fmt::format("the driver's statistics of a pipeline: expected \"{}\", it is missing", name));
+  return static_cast<std::int64_t>(found->second);
+}
+
+void read_amd(const DriverCode& driver, PipelineCode& code) {
+  code.registers = statistic(driver, "VGPRs");
+  code.scalar_registers = statistic(driver, "SGPRs");
+  code.spilled = statistic(driver, "Spilled VGPRs") + statistic(driver, "Spilled SGPRs");
+  code.scratch_bytes = statistic(driver, "Scratch size");
+  code.shared_bytes = statistic(driver, "LDS size");
+  code.waves = statistic(driver, "Subgroups per SIMD");
+  code.code_bytes = statistic(driver, "Code size");
+  code.code = analyse_amd(driver.assembly);
+}
+
+void read_intel(const DriverCode& driver, PipelineCode& code) {
+  code.registers = statistic(driver, "Max live registers");
+  code.spilled = statistic(driver, "Spill Count");
+  code.scratch_bytes = statistic(driver, "Scratch Memory Size");
+  code.shared_bytes = statistic(driver, "Workgroup Memory Size");
+  code.code_bytes = 16 * statistic(driver, "Instruction Count");
+  code.code = analyse_intel(driver.assembly);
+}
+
+/// The subgroups whose registers fit on one of the four schedulers of a multiprocessor.
+std::int64_t waves_of(std::int64_t registers) {
+  constexpr std::int64_t kLaneRegisters = 512, kMost = 16;
+  return std::min(kMost, kLaneRegisters / std::max<std::int64_t>(8, (registers + 7) / 8 * 8));
+}
+
+/// Finds out which loads of a loop are loads of x. A turn loads 16 bytes of codes of each output, and
+/// then at least as many columns of x. A loop with fewer loads of 16 bytes takes its codes by words.
+void tell_loads_apart(Instructions& n, const KernelFacts& facts) {
+  const std::int64_t codes = std::int64_t{16} * facts.outs;
+  const std::int64_t x = n.wide_bytes > codes ? n.wide_bytes - codes : n.wide_bytes;
+  n.buffer_bytes += x;
+  n.address_bytes -= x;
+  n.wide_bytes -= x;
+}
+
+void read_nvidia(const DriverCode& driver, const KernelFacts& facts, PipelineCode& code) {
+  code.registers = statistic(driver, "Number of GPRs");
+  // The driver counts spilled bytes as local memory.
+  code.scratch_bytes = statistic(driver, "SLM Size");
+  code.waves = waves_of(code.registers);
+  code.code_bytes = statistic(driver, "Code Size");
+  code.code = analyse_nvidia(driver.assembly);
+  if (facts.kind != KernelKind::vec) return;
+  for (Loop& loop : code.code.loops) {
+    tell_loads_apart(loop.own, facts);
+    loop.whole.buffer_bytes = loop.whole.address_bytes = loop.whole.wide_bytes = 0;
+  }
+  for (Loop& loop : code.code.loops)
+    for (Loop* around = &loop;;
+         around = &code.code.loops[static_cast<std::size_t>(around->parent)]) {
+      around->whole.buffer_bytes += loop.own.buffer_bytes;
+      around->whole.address_bytes += loop.own.address_bytes;
+      around->whole.wide_bytes += loop.own.wide_bytes;
+      if (around->parent < 0) break;
+    }
+}
+
+}  // namespace
+
+PipelineCode pipeline_code(Vendor vendor, const DriverCode& driver, const vulkan::Launch& launch,
+                           const KernelFacts& facts) {
+  PipelineCode code;
+  code.subgroup_size = driver.subgroup_size;
+  code.group_size = constant_of(launch, 0);
+  switch (vendor) {
+    case Vendor::intel:
+      read_intel(driver, code);
+      break;
+    case Vendor::nvidia:
+      read_nvidia(driver, facts, code);
+      break;
+    default:
+      read_amd(driver, code);
+  }
+  return code;
+}
+
+}  // namespace bitaxon::gpu_code
