@@ -40,6 +40,7 @@ endif()
 # bx_test() adds the test programs. tests/tree is the part of the source tree that they read.
 if(BITAXON_BUILD_TESTS)
   install(PROGRAMS tests/run_installed.sh RENAME run DESTINATION tests COMPONENT tests EXCLUDE_FROM_ALL)
+  install(PROGRAMS tests/report.sh RENAME report DESTINATION tests COMPONENT tests EXCLUDE_FROM_ALL)
   install(DIRECTORY tests/golden DESTINATION tests/tree/tests COMPONENT tests EXCLUDE_FROM_ALL)
   install(DIRECTORY docs/schemas DESTINATION tests/tree/docs COMPONENT tests EXCLUDE_FROM_ALL)
   install(DIRECTORY include shaders src tools DESTINATION tests/tree COMPONENT tests EXCLUDE_FROM_ALL)
@@ -48,7 +49,7 @@ if(BITAXON_BUILD_TESTS)
                      \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/tests/tree/models\" SYMBOLIC)"
           COMPONENT tests EXCLUDE_FROM_ALL)
   install(DIRECTORY tests DESTINATION tests/tree COMPONENT tests EXCLUDE_FROM_ALL
-          FILES_MATCHING PATTERN "*.h" PATTERN "*.cpp")
+          FILES_MATCHING PATTERN "*.h" PATTERN "*.cpp" PATTERN "budgets*.txt")
 endif()
 if(BITAXON_BUILD_TESTS AND BITAXON_BUILD_BENCH AND BITAXON_WITH_CPU)
   get_property(bench_targets DIRECTORY bench PROPERTY BUILDSYSTEM_TARGETS)

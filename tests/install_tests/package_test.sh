@@ -106,4 +106,10 @@ with_tests=$("${package[@]}" --with-tests --output "$scratch")
 (($(stat -c %s -- "$with_tests") < 48 << 20)) || fail "$with_tests: expected less than 48 MiB"
 tar -C "$scratch/with tests" -xf "$with_tests"
 env -i PATH=/usr/bin:/bin "$scratch/with tests"/*/tests/run core_tests format_tests tokenizer_tests
+# With little time, most parts of the report are stopped, but the report is complete.
+report="$scratch/the report.md"
+env -i PATH=/usr/bin:/bin "$scratch/with tests"/*/tests/report --seconds 20 "$report" ||
+  fail "expected a report, got: $(<"$report")"
+(($(grep -c '^## ' "$report") == 5)) || fail "expected five parts in the report: $(<"$report")"
+[[ $(<"$report") != *"$scratch"* ]] || fail "the report names a folder"
 rm -rf -- "$scratch"
