@@ -17,7 +17,6 @@
 #include "vulkan/device/device_rates.h"
 #include "vulkan/device/failure.h"
 #include "vulkan/device/result.h"
-#include "vulkan/device/self_test.h"
 #include "vulkan/device/structure.h"
 #include "vulkan/device/tile_choice.h"
 #include "vulkan/kernels/matrix_tile.h"
@@ -27,6 +26,7 @@
 #include "vulkan/run/copy_queue.h"
 #include "vulkan/run/executable.h"
 #include "vulkan/run/kernel.h"
+#include "vulkan/variants.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -138,10 +138,9 @@ class VulkanBackend final : public Backend {
   std::vector<OpTime> last_step_times() override;
   std::optional<std::uint64_t> peak_bytes() const override { return memory_.peak_bytes(); }
 
-  /// Disables fast variants of kernels if their results differ from those of the plain variants.
-  void try_variants();
-  VariantChoice tried_choice(VariantChoice plain, const char* variant,
-                             std::string (*test)(Backend&));
+  void try_variants() {
+    caps_.variants = choose_variants(*this, device_, options_.tiles, pipeline_cache_, failure_);
+  }
 
   DeviceRates measure_rates() override {
     failure_.check();
@@ -331,39 +330,6 @@ StepResult VulkanBackend::wait(Ticket ticket) {
   wait_until(ticket.number);
   const InFlight& place = place_of(ticket.number);
   return {{place.tokens.data(), place.n_segments}};
-}
-
-void VulkanBackend::try_variants() {
-  VariantChoice tiles{"products of many rows, fast", "float32", "no matrix units"};
-  if (matrix_units(device_.caps())) {
-    tiles = tried_choice(tiles, "matrix units", fast_product_problem);
-    if (tiles.variant != "matrix units") device_.forget_matrix_units();
-    if (tiles.variant == "matrix units")
-      tiles = choose_tiles(*this, options_.tiles, tiles, pipeline_cache_,
-                           [&](std::uint32_t size) { device_.set_matrix_tile(size); });
-  }
-  // The self-test multiplies with integer dots, as long as the device has not forgotten them.
-  VariantChoice dots{"affine codes, few rows", "no integer dots", "they are not fast here"};
-  if (device_.caps().fast_integer_dots) {
-    dots = tried_choice(dots, "integer dots", few_rows_problem);
-    if (dots.variant != "integer dots") device_.forget_integer_dots();
-  }
-  VariantChoice codes{"codes of 4 bits, few rows", "no halves", "no mixed products"};
-  if (device_.caps().fast_integer_dots) {
-    codes.reason = "integer dots take fewer instructions";
-  } else if (device_.caps().mixed_products) {
-    codes = tried_choice(codes, "halves", few_rows_problem);
-    if (codes.variant != "halves") device_.forget_mixed_products();
-  }
-  caps_.variants = {tiles, dots, codes};
-}
-
-VariantChoice VulkanBackend::tried_choice(VariantChoice plain, const char* variant,
-                                          std::string (*test)(Backend&)) {
-  const std::string problem = problem_of_variant(*this, variant, test, pipeline_cache_, failure_);
-  if (problem.empty()) return {plain.kernels, variant, "the self-test agrees"};
-  plain.reason = fmt::format("the self-test of the {} failed: {}", variant, problem);
-  return plain;
 }
 
 std::vector<OpTime> VulkanBackend::last_step_times() {

@@ -49,8 +49,8 @@ struct AttnInPlan {
     turn_appends = finishes && !(half && (head_dim % 2 != 0 || kv_width % 2 != 0));
     // In float16 pages with an odd number of columns, adjacent rows share a word, which the single
     // launch cannot write.
-    is_one_launch = reads_weight_once(n_rows) && head_dim % kMostOuts == 0 &&
-                    !(half && kv_width % 2 != 0);
+    is_one_launch =
+        reads_weight_once(n_rows) && head_dim % kMostOuts == 0 && !(half && kv_width % 2 != 0);
     if (is_one_launch) {
       new_keys = scratch.take(head_dim > 0 ? n_rows * kv_width : 1);
       return;

@@ -51,8 +51,8 @@ struct ProductArgs {
 /// The kernel that computes a product, and its sizes.
 struct ProductChoice {
   enum class Kernel : std::uint8_t {
-    vec,   ///< product_vec: reads the weight once for all rows; also computes the norm
-    tile,  ///< product_tile: decodes the weight once per tile of rows; rms_norm runs before it
+    vec,     ///< product_vec: reads the weight once for all rows; also computes the norm
+    tile,    ///< product_tile: decodes the weight once per tile of rows; rms_norm runs before it
     matrix,  ///< product_matrix: like tile, but on matrix units and with factors rounded to float16
   };
   Kernel kernel = Kernel::vec;
