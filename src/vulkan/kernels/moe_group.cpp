@@ -17,7 +17,8 @@ std::int64_t most_tiles(const ExpertSizes& sizes) {
 void check_grid(std::int64_t count, std::uint32_t limit) {
   if (count > limit)
     throw Error(ErrorKind::unsupported,
-                fmt::format("vulkan: experts: {} work groups along one axis; the device has {}",
+                fmt::format("vulkan: {} work groups of experts: expected at most {} "
+                            "(maxComputeWorkGroupCount)",
                             count, limit));
 }
 
