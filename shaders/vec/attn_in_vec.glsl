@@ -60,14 +60,7 @@ const bool kOneForm = kQForm == kKForm && kKForm == kVForm;
 #define MV_ROWS kRows
 #define NORM_ROWS kRows
 #define NORM_DATA p.norm
-#include "lib/norm_x.glsl"
-// The step may have fewer rows. Rows beyond the last one are computed as that one.
-uint source_row[kRows];
-void find_rows() {
-  for (uint r = 0; r < kRows; ++r) source_row[r] = kRows == 1 ? 0 : min(r, step_.n_rows - 1);
-}
-#define MV_X(at, c) norm_x(at, c, x[source_row[at] * p.d_model + (c)])
-#define MV_X4(at, i) norm_x4(at, i, x4[source_row[at] * (p.d_model / 4) + (i)])
+#include "lib/few_rows.glsl"
 #include "lib/mat_vec.glsl"
 
 // The outputs of each subgroup. A subgroup has at least 4 lanes.
