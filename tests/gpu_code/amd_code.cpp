@@ -11,12 +11,6 @@ struct Line {
   std::string_view opcode, operands;
 };
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
-}
-
 /// "BB12" of the line "BB12:"; empty if the line is no label.
 std::string_view label_of(std::string_view line) {
   if (!line.starts_with("BB") || line.back() != ':') return {};

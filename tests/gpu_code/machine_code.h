@@ -58,7 +58,9 @@ MachineCode analyse_intel(std::string_view text);
 /// loads through addresses.
 MachineCode analyse_nvidia(std::string_view text);
 
-/// The next line of a text, without spaces around it, which is removed from the text.
+/// The text without spaces at its ends.
+std::string_view trimmed(std::string_view text);
+/// Removes the first line from a text. Returns it without spaces at its ends.
 std::string_view take_line(std::string_view& text);
 /// Whether a word begins with one of these.
 bool starts_with_any(std::string_view word, std::initializer_list<std::string_view> starts);
