@@ -31,7 +31,7 @@ layout(set = 0, binding = 9, scalar) coherent buffer Counters { uint counters[];
 shared float shared_largest[kSubgroups];
 shared float shared_total[kSubgroups];
 shared vec4 shared_sums[kSubgroups * kLanes * kUnits];
-// Of the merged parts: totals, then what each part counts, and a sum of each invocation.
+// What merging the parts needs: totals, then the weight of each part, and a sum of each invocation.
 shared vec2 part_totals[BX_ATTENTION_MAX_SPLITS];
 shared float part_factors[BX_ATTENTION_MAX_SPLITS];
 shared vec4 part_sums[gl_WorkGroupSize.x];
