@@ -87,6 +87,7 @@ def quantize(
         nested: For "nf4": stores the scales in 8 bits.
         config: Counts instead of the model's config.json.
         on_progress: Is called with the bytes that are done and all bytes, several times a second.
+            An exception that it raises ends the work. The output is then complete or absent.
 
     Raises:
         InvalidArgument: An option is out of range.
@@ -138,6 +139,7 @@ def merge(
         group_size: Codes that share a scale. None keeps the model's.
         config: Counts instead of the base's config.json.
         on_progress: Is called with the bytes that are done and all bytes, several times a second.
+            An exception that it raises ends the work. The output is then complete or absent.
 
     Raises:
         InvalidArgument: An option is out of range, or the adapter has another rank.
