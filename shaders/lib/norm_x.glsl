@@ -29,13 +29,13 @@ void clear_norm() {
 float norm_x(const uint r, const uint c, const float v) {
   if (!kHasNorm) return v;
   if (norm_sums_squares) norm_squares[r] = v * v + norm_squares[r];
-  return v * Floats(NORM_DATA).at[c];
+  return v * Floats(address_plus(NORM_DATA, 4 * c)).at[0];
 }
 vec4 norm_x4(const uint r, const uint i, const vec4 v) {
   if (!kHasNorm) return v;
   if (norm_sums_squares)
     for (uint e = 0; e < 4; ++e) norm_squares[r] = v[e] * v[e] + norm_squares[r];
-  return v * FloatQuads(NORM_DATA).at[i];
+  return v * FloatQuads(address_plus(NORM_DATA, 16 * i)).at[0];
 }
 
 // The factor of row r. All lanes of the subgroup must call this function together. With integer dot
