@@ -6,6 +6,7 @@
 //
 // The including shader defines
 //   NORM_ROWS  constant: the number of argument rows
+//   MV_CODES   constant: see params/mat_vec.h
 // and has kHasNorm and p.norm. NORM_DATA may name another place of the norm's address.
 #ifndef BX_NORM_X_GLSL
 #define BX_NORM_X_GLSL
@@ -29,12 +30,15 @@ void clear_norm() {
 float norm_x(const uint r, const uint c, const float v) {
   if (!kHasNorm) return v;
   if (norm_sums_squares) norm_squares[r] = v * v + norm_squares[r];
-  return v * Floats(address_plus(NORM_DATA, 4 * c)).at[0];
+  return v * Floats(NORM_DATA).at[c];
 }
 vec4 norm_x4(const uint r, const uint i, const vec4 v) {
   if (!kHasNorm) return v;
   if (norm_sums_squares)
     for (uint e = 0; e < 4; ++e) norm_squares[r] = v[e] * v[e] + norm_squares[r];
+  // GPUs add the offset to the address in two instructions, and an index in five. A driver for CPUs has
+  // vectors of addresses, and takes half as long again for the sums of two halves.
+  if (MV_CODES == BX_CODES_IN_LANES) return v * FloatQuads(NORM_DATA).at[i];
   return v * FloatQuads(address_plus(NORM_DATA, 16 * i)).at[0];
 }
 
