@@ -95,11 +95,10 @@ float lanes_max(float x) {
 #undef STEP
   return x;
 }
-bool is_nan(const float x) { return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u; }
-// softmax_exp() without branches.
+// softmax_exp2() without branches.
 float weight_of(const float x) {
-  const float weight = exp(x);
-  return is_nan(x) ? x : x < -104.0 ? 0.0 : weight;
+  const float weight = exp2(x);
+  return is_nan(x) ? x : x < -150.0 ? 0.0 : weight;
 }
 
 void load_queries() {
@@ -109,7 +108,7 @@ void load_queries() {
     vec2 both = vec2(0.0);
     if (row_of(query) < step_.n_rows) {
       const uint at = q_element(query) + 2 * pair;
-      both = vec2(q_rows[at], q_rows[at + 1]) * p.scale;
+      both = vec2(q_rows[at], q_rows[at + 1]) * (p.scale * kLog2E);
     }
     q_tile[query * kHeadStride + pair / 4][pair % 4] = packHalf2x16(both);
   }
@@ -298,13 +297,13 @@ void attend_slowly(const SegmentWords segment, const uint query) {
     const uint quad = kv_quad(segment, key);
     float score = 0.0;
     for (uint e = 0; e < kDim; ++e)
-      score += q_rows[at + e] * p.scale * half_at(keys[quad + e / 8], e % 8);
+      score += q_rows[at + e] * (p.scale * kLog2E) * half_at(keys[quad + e / 8], e % 8);
     float factor = 1.0;
     if (score > highest) {
-      factor = softmax_exp(highest - score);
+      factor = softmax_exp2(highest - score);
       highest = score;
     }
-    const float weight = softmax_exp(score - highest);
+    const float weight = softmax_exp2(score - highest);
     all = all * factor + weight;
     for (uint e = 0; e < kDim; ++e)
       y[at + e] = y[at + e] * factor + weight * half_at(values[quad + e / 8], e % 8);
