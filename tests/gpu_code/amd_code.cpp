@@ -60,6 +60,7 @@ Instructions counts_of(const Line& line) {
     n.vector = 1;
     n.products = products_of_line(line);
     n.conversions = op.starts_with("v_cvt") ? 1 : 0;
+    n.matrix = op.starts_with("v_wmma") ? 1 : 0;
   } else if (op.starts_with("ds_")) {
     n.local = 1;
   } else if (starts_with_any(op, {"global_", "flat_", "scratch_", "buffer_"})) {

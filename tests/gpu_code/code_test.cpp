@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "gpu_code/figures.h"
+#include "params/mat_vec.h"
 #include "params/product_vec.h"
 
 namespace bitaxon::gpu_code {
@@ -134,6 +135,35 @@ TEST(Figures, ATileHasProductsPerInstruction) {
   EXPECT_DOUBLE_EQ(figures_of(pipeline, facts).at("efficiency"), 1024.0 / (80 + 4 * 260));
 }
 
+constexpr const char* kMatrixLoop = R"(
+BB0:
+	v_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]
+BB1:
+	ds_load_b128 v[8:11], v24
+	s_waitcnt lgkmcnt(0)
+	v_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]
+	v_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7]
+	v_add_nc_u32_e32 v24, 32, v24
+	s_cbranch_scc0 BB1
+	s_endpgm
+)";
+
+TEST(Figures, AKernelForMatrixUnitsHasItsOtherInstructions) {
+  PipelineCode pipeline;
+  pipeline.code = analyse_amd(kMatrixLoop);
+  EXPECT_EQ(pipeline.code.outside.matrix, 1);
+  KernelFacts facts;
+  facts.kind = KernelKind::tile;
+  facts.rows = 64;
+  const Figures figures = figures_of(pipeline, facts);
+  EXPECT_DOUBLE_EQ(figures.at("per_matrix"), 3.0 / 2);  // a load, an addition and a branch
+  EXPECT_FALSE(figures.contains("efficiency"));
+  EXPECT_EQ(analyse_intel("dpas.8x8(8) g1<1>F g2<1>F g3<1>HF g4<1>HF\n").outside.matrix, 1);
+  EXPECT_EQ(analyse_nvidia("block 0 L0 [] -> {\nr0..4 = hmma.m16n8k16.f32 r4..8 r8..10 r0..4\n}\n")
+                .outside.matrix,
+            1);
+}
+
 TEST(Figures, ACrashHasNoOtherFigure) {
   PipelineCode pipeline;
   pipeline.crashed = true;
@@ -162,6 +192,9 @@ TEST(KernelFacts, NameKernelAndFormat) {
   EXPECT_EQ(facts_of(launch).format, "mixed");
   EXPECT_EQ(form_name(BX_NF4 | 1U << 7 | 64U << 9), "nf4_g64n_any");
   EXPECT_EQ(form_name(BX_FORM_ABSENT), "-");
+  launch.shader = vulkan::Shader::product_vec_dots;
+  launch.specialization.push_back({BX_PRODUCT_VEC_CODES, BX_CODES_AS_TWO_LIMBS});
+  EXPECT_EQ(facts_of(launch).kernel, "product_vec_dots+norm+fast");
   launch.shader = vulkan::Shader::add;
   EXPECT_EQ(facts_of(launch).format, "-");
 }

@@ -125,6 +125,14 @@ Executed tile_turn(const PipelineCode& pipeline, const KernelFacts& facts) {
   return turn;
 }
 
+/// The loop with most instructions of matrix units; null if no loop has one.
+const Loop* matrix_loop(const PipelineCode& pipeline) {
+  const Loop* most = nullptr;
+  for (const Loop& loop : pipeline.code.loops)
+    if (loop.own.matrix > (most == nullptr ? 0 : most->own.matrix)) most = &loop;
+  return most;
+}
+
 }  // namespace
 
 void Executed::add(const Instructions& n, double turns) {
@@ -207,6 +215,11 @@ Figures figures_of(const PipelineCode& pipeline, const KernelFacts& facts) {
                      {"spilled", static_cast<double>(pipeline.spilled)},
                      {"scratch", static_cast<double>(pipeline.scratch_bytes)}};
   if (pipeline.waves > 0) figures["waves"] = static_cast<double>(pipeline.waves);
+  if (const Loop* loop = matrix_loop(pipeline); loop != nullptr) {
+    const std::int64_t others = loop->own.all - loop->own.waits - loop->own.matrix;
+    figures["per_matrix"] = static_cast<double>(others) / static_cast<double>(loop->own.matrix);
+    return figures;
+  }
   const Executed turn = main_turn(pipeline, facts);
   if (turn.weights == 0) return figures;
   if (facts.kind == KernelKind::tile) figures["efficiency"] = turn.weights / turn.vector;

@@ -53,6 +53,8 @@ Executed executed_by_vec(const PipelineCode& pipeline, const KernelFacts& facts,
 ///   conversions  vec: those between integers, halves and floats, of the main loop, per weight
 ///   all_in       vec: all vector instructions per weight at kAllInColumns columns
 ///   efficiency   tile: products with weights per vector instruction of the main loop
+///   per_matrix   kernels for matrix units: other instructions, without waits, per instruction of
+///                matrix units, in the loop with most of these
 using Figures = std::map<std::string, double>;
 Figures figures_of(const PipelineCode& pipeline, const KernelFacts& facts);
 

@@ -65,6 +65,7 @@ Instructions counts_of(std::string_view opcode, std::string_view line) {
     n.vector = 1;
     n.products = products_of(opcode, line);
     n.conversions = is_conversion(opcode, line) ? 1 : 0;
+    n.matrix = opcode == "dpas" ? 1 : 0;
   }
   return n;
 }

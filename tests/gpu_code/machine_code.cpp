@@ -43,6 +43,7 @@ Instructions& Instructions::operator+=(const Instructions& other) {
   vector += other.vector;
   products += other.products;
   conversions += other.conversions;
+  matrix += other.matrix;
   scalar += other.scalar;
   local += other.local;
   memory += other.memory;

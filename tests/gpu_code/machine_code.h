@@ -17,6 +17,7 @@ struct Instructions {
   std::int64_t vector = 0;         ///< of the vector units, except memory
   std::int64_t products = 0;       ///< numbers that vector instructions multiply, per lane
   std::int64_t conversions = 0;    ///< of `vector`: between integers, halves and floats
+  std::int64_t matrix = 0;         ///< of `vector`: products of small matrices by matrix units
   std::int64_t scalar = 0;         ///< arithmetic and branches of the scalar unit
   std::int64_t local = 0;          ///< shared memory, and shuffles through it
   std::int64_t memory = 0;         ///< loads and stores of buffers and addresses

@@ -53,6 +53,7 @@ Instructions counts_of(std::string_view line) {
     n.vector = 1;
     n.products = products_of(operation);
     n.conversions = starts_with_any(opcode, {"i2f", "f2i", "i2i", "f2f", "hadd2.f32"}) ? 1 : 0;
+    n.matrix = starts_with_any(opcode, {"hmma", "imma"}) ? 1 : 0;
   }
   return n;
 }
