@@ -17,10 +17,11 @@
 namespace bitaxon::gpu_code {
 namespace {
 
-constexpr std::array kFigures = {"crashes", "spilled", "scratch",    "waves",
-                                 "loop",    "all_in",  "efficiency", "conversions"};
+constexpr std::array kFigures = {"crashes", "spilled",    "scratch",     "waves",     "loop",
+                                 "all_in",  "efficiency", "conversions", "per_matrix"};
 /// Those that need the machine code.
-constexpr std::array kCountedFigures = {"loop", "all_in", "efficiency", "conversions"};
+constexpr std::array kCountedFigures = {"loop", "all_in", "efficiency", "conversions",
+                                        "per_matrix"};
 constexpr std::size_t kNames = 4;  // columns before the bounds
 
 [[noreturn]] void refuse(const std::string& name, int line, const std::string& problem) {
@@ -81,6 +82,20 @@ std::size_t column_of(const Budgets& budgets, const std::string& family) {
                 fmt::format("{}: expected one of the families {}, got {}", printable(budgets.name),
                             fmt::join(budgets.families, ", "), printable(family)));
   return static_cast<std::size_t>(found - budgets.families.begin());
+}
+
+/// Whether the table has a line for this figure. Registers, spills and conversions have general bounds,
+/// and no line for each kernel.
+bool has_line(const std::string& figure, const KernelFacts& facts) {
+  if (figure == "per_matrix") return true;
+  constexpr std::array kListed = {"loop", "all_in", "efficiency"};
+  if (std::ranges::find(kListed, figure) == kListed.end()) return false;
+  constexpr std::array kCommon = {"f16", "q4_g64", "q8_g64", "nf4_g64"};
+  const std::string& format = facts.format;
+  if (format == "mixed" || format.ends_with("_any")) return false;
+  if (facts.kind == KernelKind::tile) return facts.rows >= 32;
+  return facts.rows == 1 ||
+         (facts.rows == 4 && std::ranges::find(kCommon, format) != kCommon.end());
 }
 
 std::string number_text(double value) {
@@ -175,6 +190,7 @@ std::string as_budgets(const std::vector<FamilyCode>& families) {
   for (std::size_t k = 0; k < families.size(); ++k)
     for (const ReportRow& row : report_rows(families[k]))
       for (const auto& [figure, value] : row.figures) {
+        if (!has_line(figure, row.facts)) continue;
         auto& bounds = lines[{figure, row.facts.kernel, row.facts.format, row.facts.rows}];
         bounds.resize(families.size());
         // Rounded so that the figure itself is within the bound.
@@ -183,7 +199,7 @@ std::string as_budgets(const std::vector<FamilyCode>& families) {
         bounds[k] = hundredths / 100 + 0.0;  // the sum makes -0 a 0
       }
   std::string text;
-  constexpr const char* kLine = "{:<11} {:<22} {:<12} {:>4}";
+  constexpr const char* kLine = "{:<11} {:<26} {:<9} {:>4}";
   text += fmt::format(fmt::runtime(kLine), "figure", "kernel", "format", "rows");
   for (const FamilyCode& family : families) text += fmt::format(" {:>9}", family.family);
   for (const auto& [key, bounds] : lines) {

@@ -40,7 +40,8 @@ Budgets read_budgets(const std::filesystem::path& path);
 std::vector<std::string> exceeded(const Budgets& budgets, const FamilyCode& family,
                                   const std::vector<ReportRow>& rows);
 
-/// Today's figures of several families as lines of a table.
+/// Today's figures of several families as lines of a table: those that need the machine code, for one
+/// row of aligned weights, for four rows of the common formats, and for tiles.
 std::string as_budgets(const std::vector<FamilyCode>& families);
 
 }  // namespace bitaxon::gpu_code

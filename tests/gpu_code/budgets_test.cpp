@@ -104,6 +104,38 @@ TEST(Budgets, AMistakeIsNamedWithItsLine) {
   expect_error([&] { parse_budgets("", "t"); }, ErrorKind::format, {"expected bounds"});
 }
 
+TEST(Budgets, ArePrintedWithTheFiguresThatTheTableLists) {
+  FamilyCode family = family_of("one");
+  for (const char* format : {"q4_g64", "q4_g64_any"})
+    for (const std::uint32_t n_rows : {1U, 2U}) {
+      NeededPipeline& needed = family.pipelines.emplace_back();
+      needed.facts = {.kind = KernelKind::vec,
+                      .kernel = "product_vec",
+                      .format = format,
+                      .rows = n_rows,
+                      .outs = 1,
+                      .bits = 4,
+                      .group = 64};
+      PipelineCode& code = family.codes.emplace_back();
+      code.subgroup_size = 64;
+      code.waves = 8;
+      Loop loop;
+      loop.last = 1;
+      loop.own = {.vector = 64,
+                  .products = 32 * n_rows,
+                  .buffer_bytes = 128 * n_rows,
+                  .address_bytes = 16,
+                  .wide_bytes = 16};
+      loop.whole = loop.own;
+      code.code.loops = {loop};
+    }
+  const std::string text = as_budgets({family});
+  EXPECT_EQ(std::ranges::count(text, '\n'), 3) << text;  // the head, all_in and loop
+  const Budgets budgets = parse_budgets(text, "printed");
+  EXPECT_EQ(budgets.bound("loop", family.pipelines[0].facts, "one"), 2);
+  EXPECT_EQ(budgets.bound("all_in", family.pipelines[0].facts, "one"), 3.2);  // 2 turns, 40 weights
+}
+
 TEST(Budgets, OfTheRepositoryAreForTheCheckedFamilies) {
   const Budgets budgets = read_budgets(test::source_tree() / "tests/gpu_code/budgets.txt");
   EXPECT_EQ(budgets.families, checked_families());

@@ -22,10 +22,10 @@ namespace bitaxon::gpu_code {
 namespace {
 
 constexpr std::array kCounts = {
-    &Instructions::all,           &Instructions::vector,    &Instructions::products,
-    &Instructions::conversions,   &Instructions::scalar,    &Instructions::local,
-    &Instructions::memory,        &Instructions::waits,     &Instructions::buffer_bytes,
-    &Instructions::address_bytes, &Instructions::wide_bytes};
+    &Instructions::all,          &Instructions::vector,        &Instructions::products,
+    &Instructions::conversions,  &Instructions::matrix,        &Instructions::scalar,
+    &Instructions::local,        &Instructions::memory,        &Instructions::waits,
+    &Instructions::buffer_bytes, &Instructions::address_bytes, &Instructions::wide_bytes};
 
 Json json_of(const Instructions& n) {
   Json numbers = Json::array();
@@ -205,6 +205,43 @@ std::size_t wait_for_any(const std::vector<Child>& children) {
   return static_cast<std::size_t>(ready - files.begin());
 }
 
+/// The pipelines of one family that are compiled.
+class Selection {
+ public:
+  explicit Selection(const CompileOptions& options) : options_(&options) {}
+
+  /// Whether to compile a pipeline: not if it was there before, or if another one stands for it.
+  bool takes(const NeededPipeline& needed) {
+    const std::string shader(name_of(needed.launch.shader));
+    if (shader.find(options_->filter) == std::string::npos) return false;
+    const bool is_brief = options_->brief || options_->quick;
+    Names pipeline = {
+        shader, is_brief ? main_constants_text(needed.launch) : constants_text(needed.launch)};
+    if (!options_->quick) return pipelines_.insert(std::move(pipeline)).second;
+    bool is_wanted = rows_.insert(row_of(needed.facts)).second;
+    if (needed.facts.kind == KernelKind::other)
+      is_wanted |= uses_.insert({needed.source, shader}).second;
+    if (!is_wanted) return false;
+    return pipelines_.insert(std::move(pipeline)).second;
+  }
+
+ private:
+  using Names = std::pair<std::string, std::string>;
+
+  /// A row of the report. Kernels for several rows of x are unrolled and take longest to compile, so
+  /// only those for four rows are taken in every format.
+  static std::string row_of(const KernelFacts& facts) {
+    const bool in_every_format =
+        facts.kind != KernelKind::vec || facts.rows == 1 || facts.rows == 4;
+    return fmt::format("{} {} {}", facts.kernel, in_every_format ? facts.format : "", facts.rows);
+  }
+
+  const CompileOptions* options_;
+  std::set<Names> pipelines_;   ///< shader and constants
+  std::set<std::string> rows_;  ///< of the report
+  std::set<Names> uses_;        ///< workload and shader
+};
+
 }  // namespace
 
 std::vector<vulkan::DeviceCaps> family_caps(const std::vector<std::string>& families) {
@@ -220,7 +257,7 @@ std::vector<FamilyCode> list_pipelines(const CompileOptions& options,
                                        const std::vector<Workload>& workloads) {
   const std::vector<vulkan::DeviceCaps> caps = family_caps(options.families);
   std::vector<FamilyCode> listed(caps.size());
-  std::vector<std::set<std::pair<std::string, std::string>>> known(caps.size());
+  std::vector<Selection> selections(caps.size(), Selection(options));
   for (std::size_t k = 0; k < caps.size(); ++k) {
     listed[k].family = options.families[k];
     listed[k].driver = caps[k].driver_info;
@@ -228,12 +265,8 @@ std::vector<FamilyCode> list_pipelines(const CompileOptions& options,
   for (const Workload& workload : workloads)
     workload.list(caps, [&](std::size_t k, const std::vector<ListedLaunch>& launches) {
       for (const ListedLaunch& each : launches) {
-        const std::string shader(name_of(each.launch.shader));
-        if (shader.find(options.filter) == std::string::npos) continue;
-        const std::string constants =
-            options.brief ? main_constants_text(each.launch) : constants_text(each.launch);
-        if (known[k].insert({shader, constants}).second)
-          listed[k].pipelines.push_back({each.launch, facts_of(each.launch), workload.name});
+        NeededPipeline needed{each.launch, facts_of(each.launch), workload.name};
+        if (selections[k].takes(needed)) listed[k].pipelines.push_back(std::move(needed));
       }
     });
   return listed;

@@ -32,6 +32,9 @@ struct CompileOptions {
   std::filesystem::path shader_dir;
   /// Whether to leave out pipelines that differ from another one only as main_constants_text() says.
   bool brief = false;
+  /// Whether to take only one pipeline for each row of the report, and of kernels without weights one
+  /// for each workload.
+  bool quick = false;
   int jobs = 1;  ///< the most processes at a time
   /// Says of which kernels the instructions are counted, which takes time. Empty: of all. The driver
   /// itself counts registers, spills and waves of every pipeline.

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "params/attn_in_vec.h"
+#include "params/mat_vec.h"
 #include "params/moe_down.h"
 #include "params/moe_down_matrix.h"
 #include "params/moe_down_tile.h"
@@ -30,7 +31,7 @@ constexpr int kNone = -1;
 struct WeightKernel {
   Shader shader;
   KernelKind kind;
-  int form, outs = kNone, rows = kNone, norm_form = kNone, x_quads = kNone;
+  int form, outs = kNone, rows = kNone, norm_form = kNone, x_quads = kNone, codes = kNone;
   std::array<int, 3> more_forms = {kNone, kNone, kNone};
 };
 constexpr WeightKernel kWeightKernels[] = {
@@ -41,30 +42,35 @@ constexpr WeightKernel kWeightKernels[] = {
      .rows = BX_PRODUCT_VEC_ROWS,
      .norm_form = BX_PRODUCT_VEC_NORM_FORM,
      .x_quads = BX_PRODUCT_VEC_X_QUADS,
+     .codes = BX_PRODUCT_VEC_CODES,
      .more_forms = {BX_PRODUCT_VEC_UP_FORM, kNone, kNone}},
     {.shader = Shader::ssm_in_vec,
      .kind = KernelKind::vec,
      .form = BX_SSM_IN_VEC_FORM,
      .outs = BX_SSM_IN_VEC_OUTS,
      .rows = BX_SSM_IN_VEC_ROWS,
-     .norm_form = BX_SSM_IN_VEC_NORM_FORM},
+     .norm_form = BX_SSM_IN_VEC_NORM_FORM,
+     .codes = BX_SSM_IN_VEC_CODES},
     {.shader = Shader::attn_in_vec,
      .kind = KernelKind::vec,
      .form = BX_ATTN_IN_VEC_Q_FORM,
      .outs = BX_ATTN_IN_VEC_OUTS,
      .rows = BX_ATTN_IN_VEC_ROWS,
      .norm_form = BX_ATTN_IN_VEC_NORM_FORM,
+     .codes = BX_ATTN_IN_VEC_CODES,
      .more_forms = {BX_ATTN_IN_VEC_K_FORM, BX_ATTN_IN_VEC_V_FORM, kNone}},
     {.shader = Shader::moe_swiglu,
      .kind = KernelKind::vec,
      .form = BX_MOE_SWIGLU_GATE_FORM,
      .outs = BX_MOE_SWIGLU_OUTS,
+     .codes = BX_MOE_SWIGLU_CODES,
      .more_forms = {BX_MOE_SWIGLU_UP_FORM, BX_MOE_SWIGLU_SHARED_GATE_FORM,
                     BX_MOE_SWIGLU_SHARED_UP_FORM}},
     {.shader = Shader::moe_down,
      .kind = KernelKind::vec,
      .form = BX_MOE_DOWN_FORM,
      .outs = BX_MOE_DOWN_OUTS,
+     .codes = BX_MOE_DOWN_CODES,
      .more_forms = {BX_MOE_DOWN_SHARED_FORM, kNone, kNone}},
     {.shader = Shader::moe_route,
      .kind = KernelKind::vec,
@@ -74,7 +80,8 @@ constexpr WeightKernel kWeightKernels[] = {
     {.shader = Shader::product_route,
      .kind = KernelKind::vec,
      .form = BX_PRODUCT_ROUTE_FORM,
-     .outs = BX_PRODUCT_ROUTE_OUTS},
+     .outs = BX_PRODUCT_ROUTE_OUTS,
+     .codes = BX_PRODUCT_ROUTE_CODES},
     {.shader = Shader::product_tile,
      .kind = KernelKind::tile,
      .form = BX_PRODUCT_TILE_FORM,
@@ -202,6 +209,7 @@ KernelFacts facts_of(const vulkan::Launch& launch) {
       constant_of(launch, BX_SSM_IN_VEC_PARAMS_FORM) != BX_FORM_ABSENT)
     facts.kernel += "+params";
   if (value(kernel->x_quads, 1) == 0) facts.kernel += "+odd";
+  if (value(kernel->codes, BX_CODES_AS_BYTES) == BX_CODES_AS_TWO_LIMBS) facts.kernel += "+fast";
   return facts;
 }
 

@@ -17,8 +17,8 @@ enum class KernelKind : std::uint8_t {
 
 struct KernelFacts {
   KernelKind kind = KernelKind::other;
-  /// The shader. "+norm" follows if the norm is fused into the product, and "+odd" if the rows of x
-  /// are not whole vec4s.
+  /// The shader. "+norm" follows if the norm is fused into the product, "+odd" if the rows of x are
+  /// not whole vec4s, and "+fast" if integer dots take two limbs of x in place of three.
   std::string kernel;
   /// Of the weight: "q4_g64", "f16", ... "_any" follows if its rows are not aligned. "mixed" if the
   /// kernel has weights of several formats, "-" if it has none.

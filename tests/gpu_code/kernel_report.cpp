@@ -29,8 +29,8 @@ struct Options {
 };
 
 std::vector<FamilyCode> compiled(const Options& options) {
-  std::vector<FamilyCode> families =
-      list_pipelines(options.compile, every_workload(options.compile.brief));
+  std::vector<FamilyCode> families = list_pipelines(
+      options.compile, every_workload(options.compile.brief || options.compile.quick));
   for (const FamilyCode& family : families)
     if (family.pipelines.empty())
       throw Error(ErrorKind::invalid_argument,
@@ -132,6 +132,9 @@ int kernel_report(int argc, char** argv) {
   program.add_flag("--brief", options.compile.brief,
                    "Leave out op cases that only vary other cases, and variants of the end of a "
                    "product");
+  program.add_flag("--quick", options.compile.quick,
+                   "Compile only one pipeline for each row of the table, and of kernels without "
+                   "weights one for each op and each model");
   program.add_option("--shader-dir", options.compile.shader_dir,
                      "Compile the shaders in this folder instead of the program's");
   program.add_option("--jobs", options.compile.jobs, "The most compiling processes at a time")

@@ -12,7 +12,7 @@ _kernel_report() {
     --device | --budgets) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --shader-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     *)
-      mapfile -t COMPREPLY < <(compgen -W '--family --filter --brief --shader-dir --jobs --check
+      mapfile -t COMPREPLY < <(compgen -W '--family --filter --brief --quick --shader-dir --jobs --check
         --budgets --as-budgets --launches --device --preset --quantize --prefill --depth --json --help' \
         -- "$current")
       ;;
