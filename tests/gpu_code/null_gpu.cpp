@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "bitaxon/error.h"
+#include "platform/printable.h"
 #include "vulkan/device/device.h"
 #include "vulkan/device/enumerate.h"
 #include "vulkan/device/structure.h"
@@ -203,6 +204,17 @@ vulkan::Instance::PhysicalDevice completed(const vulkan::Instance& instance,
   return device;
 }
 
+/// Mesa's stub kernels read the chip when the program starts, so it cannot be set here.
+void expect_chip(const std::string& family, const char* variable) {
+  const char* const value = std::getenv(variable);
+  if (value == nullptr || chip_of(family) != value)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{}: expected the environment variable {}={} for the stub kernel "
+                            "(tests/drivers/run sets it), got {}",
+                            printable(family), variable, printable(chip_of(family)),
+                            value == nullptr ? "none" : printable(value)));
+}
+
 /// Prepares the environment for the driver. The caches would return pipelines without their code.
 bool set_family(const std::string& family) {
   const std::string chip(chip_of(family));
@@ -212,10 +224,14 @@ bool set_family(const std::string& family) {
   const bool is_set = set("MESA_SHADER_CACHE_DISABLE", "true");
   switch (vendor_of(family)) {
     case Vendor::intel:
-      return is_set && set("INTEL_STUB_GPU", "1") && set("INTEL_STUB_GPU_PLATFORM", chip.c_str());
+      expect_chip(family, "INTEL_STUB_GPU_PLATFORM");
+      return is_set && set("INTEL_STUB_GPU", "1");
     case Vendor::nvidia:
-      return is_set && set("NOUVEAU_CHIPSET", chip.c_str());
+      expect_chip(family, "NOUVEAU_CHIPSET");
+      return is_set;
     default:
+      // Mesa 26 has a stub kernel in place of null hardware.
+      if (std::getenv("AMDGPU_GPU_ID") != nullptr) expect_chip(family, "AMDGPU_GPU_ID");
       return is_set && set("RADV_FORCE_FAMILY", chip.c_str()) && ::unsetenv("RADV_DEBUG") == 0;
   }
 }

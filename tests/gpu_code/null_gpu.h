@@ -28,8 +28,9 @@ enum class Vendor : std::uint8_t { amd, intel, nvidia };
 Vendor vendor_of(const std::string& family);
 
 /// A GPU of one family that is not there, as a driver of Mesa offers it. The compiler is that of a
-/// real GPU of the family. AMD's driver has null hardware. The drivers of Intel and NVIDIA open a GPU
-/// if Mesa's stub kernel for it is preloaded into the process (tests/drivers/run does that). Memory,
+/// real GPU of the family. AMD's driver has null hardware until Mesa 25. Newer ones, and those of Intel and NVIDIA, open a GPU
+/// if Mesa's stub kernel for it is preloaded into the process, with the family in a variable of the
+/// environment (tests/drivers/run does both). Memory,
 /// queues and commands of the device are never used. A device may be used by one thread only, and
 /// each thread may use only one device.
 class NullGpu {

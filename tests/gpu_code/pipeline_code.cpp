@@ -1,40 +1,47 @@
 #include "gpu_code/pipeline_code.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "bitaxon/error.h"
 
 namespace bitaxon::gpu_code {
 namespace {
 
-std::int64_t statistic(const DriverCode& driver, const std::string& name) {
-  const auto found = driver.statistics.find(name);
+/// The statistic with the first name that the driver knows.
+std::int64_t statistic(const DriverCode& driver, std::initializer_list<const char*> names) {
+  auto found = driver.statistics.end();
+  for (const char* name : names)
+    if (found == driver.statistics.end()) found = driver.statistics.find(name);
   if (found == driver.statistics.end())
-    throw Error(
-        ErrorKind::device,
-        fmt::format("the driver's statistics of a pipeline: expected \"{}\", it is missing", name));
+    throw Error(ErrorKind::device,
+                fmt::format("the driver's statistics of a pipeline: expected \"{}\", got {}",
+                            fmt::join(names, "\" or \""),
+                            fmt::join(std::views::keys(driver.statistics), ", ")));
   return static_cast<std::int64_t>(found->second);
 }
 
 void read_amd(const DriverCode& driver, PipelineCode& code) {
-  code.registers = statistic(driver, "VGPRs");
-  code.scalar_registers = statistic(driver, "SGPRs");
-  code.spilled = statistic(driver, "Spilled VGPRs") + statistic(driver, "Spilled SGPRs");
-  code.scratch_bytes = statistic(driver, "Scratch size");
-  code.shared_bytes = statistic(driver, "LDS size");
-  code.waves = statistic(driver, "Subgroups per SIMD");
-  code.code_bytes = statistic(driver, "Code size");
+  code.registers = statistic(driver, {"VGPRs"});
+  code.scalar_registers = statistic(driver, {"SGPRs"});
+  code.spilled = statistic(driver, {"Spilled VGPRs"}) + statistic(driver, {"Spilled SGPRs"});
+  code.scratch_bytes = statistic(driver, {"Scratch size"});
+  code.shared_bytes = statistic(driver, {"LDS size"});
+  code.waves = statistic(driver, {"Subgroups per SIMD"});
+  code.code_bytes = statistic(driver, {"Code size"});
   code.code = analyse_amd(driver.assembly);
 }
 
+/// Mesa 26 has other names for some statistics than Mesa 25.
 void read_intel(const DriverCode& driver, PipelineCode& code) {
-  code.registers = statistic(driver, "Max live registers");
-  code.spilled = statistic(driver, "Spill Count");
-  code.scratch_bytes = statistic(driver, "Scratch Memory Size");
-  code.shared_bytes = statistic(driver, "Workgroup Memory Size");
-  code.code_bytes = 16 * statistic(driver, "Instruction Count");
+  code.registers = statistic(driver, {"Max live registers"});
+  code.spilled = statistic(driver, {"Spill Count", "Spills"});
+  code.scratch_bytes = statistic(driver, {"Scratch Memory Size"});
+  code.shared_bytes = statistic(driver, {"Workgroup Memory Size"});
+  code.code_bytes = 16 * statistic(driver, {"Instruction Count", "Instructions"});
   code.code = analyse_intel(driver.assembly);
 }
 
@@ -55,11 +62,11 @@ void tell_loads_apart(Instructions& n, const KernelFacts& facts) {
 }
 
 void read_nvidia(const DriverCode& driver, const KernelFacts& facts, PipelineCode& code) {
-  code.registers = statistic(driver, "Number of GPRs");
+  code.registers = statistic(driver, {"Number of GPRs"});
   // The driver counts spilled bytes as local memory.
-  code.scratch_bytes = statistic(driver, "SLM Size");
+  code.scratch_bytes = statistic(driver, {"SLM Size", "SLM size"});
   code.waves = waves_of(code.registers);
-  code.code_bytes = statistic(driver, "Code Size");
+  code.code_bytes = statistic(driver, {"Code Size", "Code size"});
   code.code = analyse_nvidia(driver.assembly);
   if (facts.kind != KernelKind::vec) return;
   for (Loop& loop : code.code.loops) {
