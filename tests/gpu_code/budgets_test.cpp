@@ -154,7 +154,7 @@ constexpr const char* kDevice = R"({"name": "A", "vendor": "V", "code": "navi21"
   "measured": [{"step": "decode", "ms": 2.5, "source": "a page"}],
   "sources": {"units": "", "lanes_per_clock": "", "local_per_clock": "", "clock_ghz": "",
   "bandwidth_gb_s": "", "matrix_tflops": "", "launch_us": "", "issue_share": "",
-  "bandwidth_share": ""}})";
+  "bandwidth_share": "", "subgroup": ""}})";
 
 TEST(DeviceDescription, AMistakeIsNamed) {
   const auto with = [](const std::string& from, const std::string& to) {
@@ -169,6 +169,17 @@ TEST(DeviceDescription, AMistakeIsNamed) {
                {"d: clock_ghz: expected a value, it is missing"});
   expect_error([&] { parse_device(with("\"units\": \"\"", "\"other\": \"\""), "d"); },
                ErrorKind::format, {"d: sources: expected the source of units"});
+  expect_error([&] { parse_device(with("\"subgroup\": 64", "\"subgroup\": 7"), "d"); },
+               ErrorKind::format, {"d: subgroup: expected a power of two from 4 to 128, got 7"});
+  expect_error([&] { parse_device(with("\"issue_share\": 0.5", "\"issue_share\": 5"), "d"); },
+               ErrorKind::format, {"d: issue_share: expected a number from 0.01 to 1, got 5"});
+  expect_error([&] { parse_device(with("\"units\": 10", "\"units\": 10, \"unit\": 1"), "d"); },
+               ErrorKind::format, {"d: unit: unknown field, expected one of name, vendor"});
+  expect_error([&] { parse_device(with("\"decode\"", "\"training\""), "d"); }, ErrorKind::format,
+               {"d: step: expected \"decode\" or \"prefill\"", "training"});
+  const std::string list = R"([{"step": "decode", "ms": 2.5, "source": "a page"}])";
+  expect_error([&] { parse_device(with(list, "2.5"), "d"); }, ErrorKind::format,
+               {"d: measured: expected a list, got 2.5"});
 }
 
 TEST(DeviceDescription, TheRepositoryDescribesCardsOfThreeVendors) {

@@ -1,8 +1,11 @@
 #include "gpu_code/cost_model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
+#include <limits>
 #include <map>
 
 #include "bitaxon/error.h"
@@ -12,22 +15,54 @@
 namespace bitaxon::gpu_code {
 namespace {
 
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+
 /// Reads the fields of a description, and names the one that does not fit.
 class Fields {
  public:
   Fields(const Json& json, const std::string& name) : json_(json), name_(name) {
     if (!json.is_object()) refuse("the file", "an object", json);
   }
+  /// Refuses fields that have no meaning.
+  void need_known(std::initializer_list<std::string_view> known) const {
+    for (const auto& [field, value] : json_.items())
+      if (std::ranges::find(known, field) == known.end())
+        throw Error(ErrorKind::format,
+                    fmt::format("{}: {}: unknown field, expected one of {}", printable(name_),
+                                printable(field, 100), fmt::join(known, ", ")));
+  }
   std::string text(const char* field) const {
     const Json& value = at(field);
     if (!value.is_string()) refuse(field, "a text", value);
     return value.get<std::string>();
   }
-  double number(const char* field, double least) const {
+  double number(const char* field, double least, double most) const {
     const Json& value = at(field);
-    if (!value.is_number() || value.get<double>() < least)
-      refuse(field, fmt::format("a number of at least {}", least), value);
+    if (!value.is_number() || value.get<double>() < least || value.get<double>() > most)
+      refuse(field,
+             most < kNoLimit ? fmt::format("a number from {} to {}", least, most)
+                             : fmt::format("a number of at least {}", least),
+             value);
     return value.get<double>();
+  }
+  std::uint32_t subgroup_size() const {
+    const Json& value = at("subgroup");
+    if (!value.is_number_unsigned() || !std::has_single_bit(value.get<std::uint64_t>()) ||
+        value.get<std::uint64_t>() < 4 || value.get<std::uint64_t>() > 128)
+      refuse("subgroup", "a power of two from 4 to 128", value);
+    return value.get<std::uint32_t>();
+  }
+  std::string step() const {
+    std::string name = text("step");
+    if (name != "decode" && name != "prefill")
+      refuse("step", "\"decode\" or \"prefill\"", at("step"));
+    return name;
+  }
+  /// The elements of a list, or none if the field is missing.
+  std::vector<Json> list(const char* field) const {
+    if (!json_.contains(field)) return {};
+    if (!json_.at(field).is_array()) refuse(field, "a list", json_.at(field));
+    return json_.at(field);
   }
   /// Every number of a description has a source.
   void need_source(const char* field) const {
@@ -136,6 +171,9 @@ BaseModel model_of(const StepOptions& options) {
 DeviceDescription parse_device(const std::string& text, const std::string& name) {
   const Json json = parse_json(text, name, kConfigLimits);
   const Fields fields(json, name);
+  fields.need_known({"name", "vendor", "code", "subgroup", "units", "lanes_per_clock",
+                     "local_per_clock", "clock_ghz", "bandwidth_gb_s", "matrix_tflops", "launch_us",
+                     "issue_share", "bandwidth_share", "sources", "measured"});
   DeviceDescription device;
   device.name = fields.text("name");
   device.vendor = fields.text("vendor");
@@ -144,6 +182,7 @@ DeviceDescription parse_device(const std::string& text, const std::string& name)
     const char* field;
     double* number;
     double least;
+    double most = kNoLimit;
   } kNumbers[] = {{"units", &device.units, 1},
                   {"lanes_per_clock", &device.lanes_per_clock, 1},
                   {"local_per_clock", &device.local_per_clock, 1},
@@ -151,18 +190,19 @@ DeviceDescription parse_device(const std::string& text, const std::string& name)
                   {"bandwidth_gb_s", &device.bandwidth_gb_s, 1},
                   {"matrix_tflops", &device.matrix_tflops, 0},
                   {"launch_us", &device.launch_us, 0},
-                  {"issue_share", &device.issue_share, 0.01},
-                  {"bandwidth_share", &device.bandwidth_share, 0.01}};
-  for (const auto& [field, number, least] : kNumbers) {
-    *number = fields.number(field, least);
+                  {"issue_share", &device.issue_share, 0.01, 1},
+                  {"bandwidth_share", &device.bandwidth_share, 0.01, 1}};
+  for (const auto& [field, number, least, most] : kNumbers) {
+    *number = fields.number(field, least, most);
     fields.need_source(field);
   }
-  device.subgroup = static_cast<std::uint32_t>(fields.number("subgroup", 4));
-  if (!json.contains("measured")) return device;
-  for (const Json& entry : json.at("measured")) {
+  device.subgroup = fields.subgroup_size();
+  fields.need_source("subgroup");
+  for (const Json& entry : fields.list("measured")) {
     const Fields measured(entry, name);
+    measured.need_known({"step", "ms", "source"});
     device.measured.push_back(
-        {measured.text("step"), measured.number("ms", 0), measured.text("source")});
+        {measured.step(), measured.number("ms", 0, kNoLimit), measured.text("source")});
   }
   return device;
 }
@@ -246,14 +286,15 @@ std::string prediction_text(const DeviceDescription& device,
       if (measured.step == step.step)
         text += fmt::format("measured: {:.2f} ms, {:.2f} times that ({})\n", measured.ms,
                             measured.ms * 1e3 / step.us(), printable(measured.source, 200));
-    text += fmt::format("{:<46} {:>8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}  {}\n", "kernel",
-                        "launches", "MB", "us", "vector", "shared", "memory", "launch", "binds");
+    text += fmt::format("{:<46} {:>8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}  {}\n",
+                        "kernel", "launches", "MB", "us", "vector", "matrix", "shared", "memory",
+                        "launch", "binds");
     for (const PredictedKernel& kernel : step.kernels)
       text += fmt::format(
-          "{:<46} {:>8} {:>10.2f} {:>10.1f} {:>10.1f} {:>10.1f} {:>10.1f} {:>10.1f}  {}\n",
-          kernel.label, kernel.launches, kernel.bytes * 1e-6, kernel.us,
-          kernel.vector_us + kernel.matrix_us, kernel.local_us, kernel.memory_us, kernel.launch_us,
-          kernel.binds);
+          "{:<46} {:>8} {:>10.2f} {:>10.1f} {:>10.1f} {:>10.1f} {:>10.1f} {:>10.1f} {:>10.1f}  "
+          "{}\n",
+          kernel.label, kernel.launches, kernel.bytes * 1e-6, kernel.us, kernel.vector_us,
+          kernel.matrix_us, kernel.local_us, kernel.memory_us, kernel.launch_us, kernel.binds);
   }
   return text;
 }
