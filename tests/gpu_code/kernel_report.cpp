@@ -25,6 +25,7 @@ struct Options {
   bool counts_launches = false;
   std::string budgets;
   std::vector<std::string> devices;  ///< files of descriptions
+  std::string code;                  ///< a family, in place of those of the descriptions; or empty
   StepOptions step;
 };
 
@@ -92,7 +93,8 @@ int predict(Options options) {
   options.step.jobs = options.compile.jobs;
   Json all = Json::array();
   for (const std::string& file : options.devices) {
-    const DeviceDescription device = read_device(file);
+    DeviceDescription device = read_device(file);
+    if (!options.code.empty()) device.code = options.code;
     const std::vector<Prediction> predictions = predict_steps(device, options.step);
     if (options.as_json)
       all.push_back(prediction_json(device, predictions));
@@ -124,9 +126,12 @@ int kernel_report(int argc, char** argv) {
       "loop, and of everything at 2560 columns; eff: products per vector instruction of a tile; "
       "vector to mem: instructions of a turn of the main loop.",
       "kernel_report");
-  program.add_option("--family", options.compile.families, "AMD families, as RADV names them")
-      ->delimiter(',')
-      ->capture_default_str();
+  auto* family = program
+                     .add_option("--family", options.compile.families,
+                                 "AMD families, as RADV names them; with Mesa's stub kernels also "
+                                 "intel:PLATFORM and nvidia:CHIP")
+                     ->delimiter(',')
+                     ->capture_default_str();
   auto* filter = program.add_option("--filter", options.compile.filter,
                                     "Only shaders with this text in their names");
   program.add_flag("--brief", options.compile.brief,
@@ -143,21 +148,33 @@ int kernel_report(int argc, char** argv) {
       program.add_flag("--check", options.check, "Fail if a figure exceeds its budget")
           ->excludes(filter);
   program.add_option("--budgets", options.budgets, "The table of budgets")->needs(check_flag);
-  program.add_flag("--as-budgets", options.as_budgets, "Print the figures as a table of budgets")
-      ->excludes(check_flag);
+  auto* as_budgets =
+      program
+          .add_flag("--as-budgets", options.as_budgets, "Print the figures as a table of budgets")
+          ->excludes(check_flag);
   auto* launches_flag =
       program
           .add_flag("--launches", options.counts_launches,
                     "Count the dispatches, the barriers and the longest chain of dependent "
                     "dispatches of decode steps, of one and of four sequences")
           ->excludes(check_flag)
+          ->excludes(as_budgets)
+          ->excludes(family)
           ->excludes(filter);
   auto* device = program
                      .add_option("--device", options.devices,
                                  "Predict the times of a step on the devices that these files "
                                  "describe (bench/devices)")
                      ->excludes(check_flag)
+                     ->excludes(as_budgets)
+                     ->excludes(family)
+                     ->excludes(filter)
                      ->excludes(launches_flag);
+  program
+      .add_option("--code", options.code,
+                  "With --device: the family whose machine code is counted, instead of the "
+                  "description's")
+      ->needs(device);
   program.add_option("--preset", options.step.preset, "With --device: the shape of the model")
       ->check(CLI::IsMember(preset_names()))
       ->needs(device)
@@ -175,7 +192,7 @@ int kernel_report(int argc, char** argv) {
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{32000}))
       ->needs(device)
       ->capture_default_str();
-  program.add_flag("--json", options.as_json, "Print JSON");
+  program.add_flag("--json", options.as_json, "Print JSON")->excludes(as_budgets);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
