@@ -84,8 +84,8 @@ struct OpenOptions {
   /// build. If it is empty, the shaders of this build are used. A device without shaders refuses a
   /// folder with an Error(invalid_argument).
   std::filesystem::path shader_dir = {};
-  /// The variant of products of many rows in precision "fast": "float32", or "matrix-64" or
-  /// "matrix-128" on devices with matrix units. If it is empty, the device takes the variant that it
+  /// The variant of products of many rows in precision "fast": "float32", "float16" on devices with
+  /// float16 arithmetic, or "matrix-64" or "matrix-128" on devices with matrix units. If it is empty, the device takes the variant that it
   /// has measured as the fastest. A device that lacks the variant refuses it with an
   /// Error(unsupported), and a device without variants with an Error(invalid_argument).
   std::string tiles = {};

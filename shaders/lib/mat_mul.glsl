@@ -8,25 +8,21 @@
 //                 MM_ROWS. The tile has the same number of outputs
 //   MM_ROWS       constant: the number of argument rows of a tile, a multiple of 8
 //   MM_X_ROW(m)   uint: where the tile's row m begins in x. A missing row may be any other row
-//   MM_X_QUADS    bool, uniform: whether all rows begin at multiples of 4
-//   MM_X4(i)      vec4: elements 4i..4i+3 of x; only used when MM_X_QUADS
+//   MM_COLUMNS    constant: what is known about the columns (params/columns.h)
+//   MM_X4(i)      vec4: elements 4i..4i+3 of x; not used if nothing is known
 //   MM_X(i)       float: element i of x
+//   MM_FLOAT16    if defined, slices are halves, which are multiplied in pairs
 #ifndef BX_MAT_MUL_GLSL
 #define BX_MAT_MUL_GLSL
 
 #extension GL_EXT_control_flow_attributes : require
 
 #include "lib/weight.glsl"
+#include "params/columns.h"
 
 #define MM_OUTS MM_GROUP
-#define MM_DEPTH 16u  // columns of a slice of the weight
 const uint kMmBlockRows = MM_ROWS / 8;
 const uint kMmBlocksAcross = MM_GROUP / 8;
-
-// The slices of both factors. A vec4 holds four columns of one row. The next vec4 holds the same
-// columns of the next row.
-shared vec4 mm_x[MM_DEPTH / 4 * MM_ROWS];
-shared vec4 mm_w[MM_DEPTH / 4 * MM_OUTS];
 
 // The sums of the invocation's block. mm_acc[i * 8 + j] is the sum for row mm_row(i) and output
 // mm_out(j) of the tile. Adjacent invocations have adjacent outputs, so that they read adjacent
@@ -36,59 +32,56 @@ float mm_acc[kMmBlockRows * 8];
 uint mm_row(uint i) { return gl_LocalInvocationID.x / kMmBlocksAcross * kMmBlockRows + i; }
 uint mm_out(uint j) { return j * kMmBlocksAcross + gl_LocalInvocationID.x % kMmBlocksAcross; }
 
-// Each invocation loads parts of one row of x. kMmRowLoaders invocations share a row.
-const uint kMmRowLoaders = MM_GROUP / MM_ROWS;
-uint mm_x_at;  // where the row begins in x
-
-void mm_load_x(const uint n_cols, const uint first_col) {
-  const uint to = gl_LocalInvocationID.x % MM_ROWS;
-  const uint first = gl_LocalInvocationID.x / MM_ROWS;
-  const uint from = mm_x_at + first_col;
-  if (MM_X_QUADS && first_col + MM_DEPTH <= n_cols) {  // uniform
-    [[unroll]] for (uint t = 0; t < MM_DEPTH / 4; t += kMmRowLoaders)
-      if (kMmRowLoaders <= MM_DEPTH / 4 || first < MM_DEPTH / 4)
-        mm_x[(t + first) * MM_ROWS + to] = MM_X4(from / 4 + t + first);
-    return;
-  }
-  [[dont_unroll]] for (uint k = first; k < MM_DEPTH / 4; k += kMmRowLoaders) {
-    vec4 v = vec4(0.0);
-    [[unroll]] for (uint e = 0; e < 4; ++e)
-      if (first_col + 4 * k + e < n_cols) v[e] = MM_X(from + 4 * k + e);
-    mm_x[k * MM_ROWS + to] = v;
-  }
+// Columns 4i..4i+3 of x, from element `from` on. Columns at or beyond `n_inside` are 0.
+vec4 mm_x_quad(const uint from, const uint i, const uint n_inside) {
+  vec4 v = vec4(0.0);
+  [[unroll]] for (uint e = 0; e < 4; ++e)
+    if (4 * i + e < n_inside) v[e] = MM_X(from + 4 * i + e);
+  return v;
 }
 
-// Stores columns 4i..4i+3 of the slice for the invocation's row of the weight.
-void mm_store_w(uint i, vec4 values) { mm_w[i * MM_OUTS + gl_LocalInvocationID.x] = values; }
+// Whether a slice has all its columns, and rows of x are whole vec4s. Uniform.
+#define MM_IS_WHOLE(n_cols, first_col) \
+  (MM_COLUMNS == BX_COLUMNS_FULL ||    \
+   MM_COLUMNS == BX_COLUMNS_QUADS && (first_col) + MM_DEPTH <= (n_cols))
 
-#define WEIGHT_SLICE_PUT(i, values) mm_store_w(i, values)
+// Both files define MM_DEPTH and these functions:
+//   mm_x_loaded()         the row of the tile of which this invocation loads a part
+//   mm_load_x()           loads a slice of x
+//   mm_put_w(i, values)   takes columns 4i..4i+3 of the slice of the invocation's row of the weight
+//   mm_end_w()            stores that slice after all of it has been taken
+//   mm_multiply_slices()  multiplies both slices and adds to mm_acc
+uint mm_x_at;      // where the row of x begins of which this invocation loads a part
+uint mm_w_quad;    // the place of the next 16 columns in the slice of the weight, in units of 4
+#ifdef MM_FLOAT16
+#include "lib/mat_mul_halves.glsl"
+#else
+#include "lib/mat_mul_floats.glsl"
+#endif
+
+#define WEIGHT_SLICE_PUT(i, values) mm_put_w(mm_w_quad + (i), values)
 #include "lib/weight_slice.glsl"
-
-// Multiplies the two slices and adds to mm_acc. Each product is one fused multiply-add. dot() would
-// be a product, three multiply-adds and an addition on many compilers.
-void mm_multiply_slices() {
-  [[dont_unroll]] for (uint k = 0; k < MM_DEPTH / 4; ++k) {
-    vec4 w4[8];
-    [[unroll]] for (uint j = 0; j < 8; ++j) w4[j] = mm_w[k * MM_OUTS + mm_out(j)];
-    [[unroll]] for (uint i = 0; i < kMmBlockRows; ++i) {
-      const vec4 x4 = mm_x[k * MM_ROWS + mm_row(i)];
-      // Four sums at a time: a CPU holds no more in registers, and a GPU needs some that do not
-      // depend on each other.
-      [[unroll]] for (uint block = 0; block < 2; ++block)
-        [[unroll]] for (uint e = 0; e < 4; ++e)
-          [[unroll]] for (uint q = 0; q < 4; ++q) {
-            const uint j = block * 4 + q;
-            mm_acc[i * 8 + j] = x4[e] * w4[j][e] + mm_acc[i * 8 + j];
-          }
-    }
-  }
-}
 
 // Begins a product: the sums are 0, and the row of x that this invocation loads is known.
 void mm_begin() {
   [[unroll]] for (uint i = 0; i < kMmBlockRows * 8; ++i) mm_acc[i] = 0.0;
-  mm_x_at = MM_X_ROW(gl_LocalInvocationID.x % MM_ROWS);
+  mm_x_at = MM_X_ROW(mm_x_loaded());
 }
+
+// The number of columns from `column` to the end of the row, if there are fewer than in a slice.
+uint mm_inside(const uint n_cols, const uint column) {
+  if (MM_COLUMNS == BX_COLUMNS_FULL) return MM_DEPTH;
+  return column < n_cols ? n_cols - column : 0;
+}
+
+// Calls LOAD(column, n_inside) for the first of each 16 columns of the slice that begins at column c.
+// n_inside is the number of columns from there on. LOAD decodes the weight.
+#define MM_LOAD_W(c, n_cols, LOAD)                                              \
+  [[unroll]] for (uint mm_run = 0; mm_run < MM_DEPTH; mm_run += kWeightSliceCols) { \
+    mm_w_quad = mm_run / 4;                                                     \
+    LOAD((c) + mm_run, mm_inside(n_cols, (c) + mm_run));                        \
+  }                                                                             \
+  mm_end_w();
 
 // Computes mm_acc. Output o of the tile comes from row first_row + o of the flattened weight. If
 // that row is at or beyond end_row, the output is that of the last row. All invocations of the
@@ -101,7 +94,9 @@ void mat_mul(const WeightAddress w, const uint form, const uint n_cols, const ui
   for (uint c = 0; c < n_cols; c += MM_DEPTH) {
     barrier();
     mm_load_x(n_cols, c);
-    weight_slice_at(w, form, 0, row_at + c, n_cols - c);
+#define MM_LOAD(column, n_inside) weight_slice_at(w, form, 0, row_at + (column), n_inside)
+    MM_LOAD_W(c, n_cols, MM_LOAD)
+#undef MM_LOAD
     barrier();
     mm_multiply_slices();
   }

@@ -24,6 +24,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #pragma use_vulkan_memory_model
 
+#include "params/columns.h"
 #include "params/matrix_tile.h"
 
 layout(local_size_x_id = BX_MATRIX_GROUP_SIZE) in;

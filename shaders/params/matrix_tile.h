@@ -13,10 +13,6 @@
 #define BX_MATRIX_ACROSS 26     // subgroups that share the same argument rows
 #define BX_MATRIX_COLUMNS 27    // what is known about the columns, one of the values below
 
-#define BX_COLUMNS_ANY 0u
-#define BX_COLUMNS_QUADS 1u  // rows of x are whole vec4s, and so are the columns of the weight
-#define BX_COLUMNS_FULL 2u   // besides, the columns are a multiple of BX_MATRIX_DEPTH
-
 // Columns of a slice of both factors.
 #define BX_MATRIX_DEPTH 32u
 // The length of a row of a slice, in units of 16 bytes.

@@ -1,5 +1,6 @@
 #ifndef BX_PARAMS_MOE_SWIGLU_TILE_H
 #define BX_PARAMS_MOE_SWIGLU_TILE_H
+#include "params/columns.h"
 #include "params/moe_swiglu.h"
 
 // Parameters: MoeSwigluPush.
@@ -11,5 +12,6 @@
 #define BX_MOE_SWIGLU_TILE_SHARED_GATE_FORM 3
 #define BX_MOE_SWIGLU_TILE_SHARED_UP_FORM 4
 #define BX_MOE_SWIGLU_TILE_ROWS 5
+#define BX_MOE_SWIGLU_TILE_COLUMNS 6  // see params/columns.h
 
 #endif

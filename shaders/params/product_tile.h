@@ -1,5 +1,6 @@
 #ifndef BX_PARAMS_PRODUCT_TILE_H
 #define BX_PARAMS_PRODUCT_TILE_H
+#include "params/columns.h"
 #include "params/types.h"
 
 #ifdef __cplusplus
@@ -26,6 +27,7 @@ struct ProductTilePush {
 #define BX_PRODUCT_TILE_SOURCE 3  // see params/product_rows.h
 #define BX_PRODUCT_TILE_ROWS 4    // the number of rows of a tile
 #define BX_PRODUCT_TILE_HAS_BIAS 5
+#define BX_PRODUCT_TILE_COLUMNS 6  // see params/columns.h
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

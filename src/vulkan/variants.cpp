@@ -18,15 +18,25 @@ std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
     plain.reason = fmt::format("the self-test of the {} failed: {}", variant, problem);
     return plain;
   };
-  VariantChoice many{"products of many rows, fast", "float32", "no matrix units"};
-  if (matrix_units(device.caps())) {
-    many = tried(many, "matrix units", fast_product_problem);
-    if (many.variant == "matrix units")
-      many = choose_tiles(backend, tiles, many, notes,
-                          [&](std::uint32_t size) { device.set_matrix_tile(size); });
-    else
-      device.forget_matrix_units();
-  }
+  VariantChoice many{"products of many rows, fast", "float32", ""};
+  const auto use = [&](const TileVariant& variant) {
+    device.set_tiles(variant.matrix_tile, variant.float16_tiles);
+  };
+  std::string reason;
+  const auto works = [&](const char* variant, const char* first_tiles) {
+    use(tile_variant(first_tiles));
+    const VariantChoice found = tried(many, variant, fast_product_problem);
+    reason += (reason.empty() ? "" : "; ") +
+              (found.variant == variant ? fmt::format("the self-test of the {} agrees", variant)
+                                        : found.reason);
+    return found.variant == variant;
+  };
+  if (matrix_units(device.caps()) && !works("matrix units", "matrix-64"))
+    device.forget_matrix_units();
+  if (device.caps().packed_halves && !works("packed halves", "float16"))
+    device.forget_packed_halves();
+  many.reason = reason.empty() ? "no matrix units, no packed halves" : reason;
+  many = choose_tiles(backend, tiles, tile_variants(device.caps()), many, notes, use);
   // The self-test multiplies with integer dots as long as the device has not forgotten them.
   VariantChoice dots{"affine codes, few rows", "no integer dots", "they are not fast here"};
   if (device.caps().fast_integer_dots) {

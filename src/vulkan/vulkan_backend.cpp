@@ -47,7 +47,13 @@ const Instance::PhysicalDevice& choose(const Instance& instance, const VulkanOpt
 Instance::PhysicalDevice limited(Instance::PhysicalDevice device, const VulkanOptions& options) {
   if (!(options.shader_dir.empty() ? has_matrix_shaders() : compiles_matrix_shaders()))
     device.caps.matrix_shapes.clear();
-  if (!options.tiles.empty()) device.caps.matrix_tile = matrix_tile_of(options.tiles);
+  if (!options.tiles.empty()) {
+    const TileVariant& variant = tile_variant(options.tiles);
+    device.caps.matrix_tile = variant.matrix_tile;
+    device.caps.float16_tiles = variant.float16_tiles && device.caps.shader_float16;
+    // Whoever asks for halves gets them even where they are not expected to be fast.
+    if (device.caps.float16_tiles) device.caps.packed_halves = true;
+  }
   if (options.limit_caps) options.limit_caps(device.caps);
   return device;
 }

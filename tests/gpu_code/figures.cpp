@@ -11,6 +11,8 @@ namespace {
 /// (rows / 8) * 8 sums.
 constexpr std::int64_t kSliceColumns = 16;
 constexpr std::int64_t kSliceTurns = kSliceColumns / 4;
+/// shaders/lib/mat_mul_halves.glsl: slices are twice as deep, and their products are not in a loop.
+constexpr std::int64_t kHalfSliceColumns = 32;
 
 double columns_of(std::int64_t bytes_of_x, const KernelFacts& facts) {
   return static_cast<double>(bytes_of_x) / 4 / facts.rows;
@@ -121,7 +123,8 @@ Executed tile_turn(const PipelineCode& pipeline, const KernelFacts& facts) {
     const bool multiplies = 2 * loop.whole.products > loop.whole.vector;
     turn.add(loop.whole, multiplies ? static_cast<double>(kSliceTurns) : 1);
   }
-  turn.weights = facts.rows > 1 ? static_cast<double>(kSliceColumns * facts.rows) : 0;
+  const std::int64_t columns = facts.has_halves ? kHalfSliceColumns : kSliceColumns;
+  turn.weights = facts.rows > 1 ? static_cast<double>(columns * facts.rows) : 0;
   return turn;
 }
 

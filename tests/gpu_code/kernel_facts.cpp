@@ -113,6 +113,20 @@ constexpr WeightKernel kWeightKernels[] = {
      .rows = BX_MATRIX_ROWS,
      .more_forms = {BX_MOE_DOWN_MATRIX_SHARED_FORM, kNone, kNone}}};
 
+/// A tile of halves has the constants of the tile of floats.
+Shader without_halves(Shader shader) {
+  switch (shader) {
+    case Shader::moe_down_tile_float16:
+      return Shader::moe_down_tile;
+    case Shader::moe_swiglu_tile_float16:
+      return Shader::moe_swiglu_tile;
+    case Shader::product_tile_float16:
+      return Shader::product_tile;
+    default:
+      return shader;
+  }
+}
+
 /// A kernel with integer dots has the constants of the kernel without them.
 Shader without_dots(Shader shader) {
   switch (shader) {
@@ -159,7 +173,7 @@ std::string main_constants_text(const vulkan::Launch& launch) {
       return std::ranges::find(ids, static_cast<int>(constant.id)) != ids.end();
     };
     if (without_dots(launch.shader) == Shader::product_vec && is_in(kVecEnd)) continue;
-    if (launch.shader == Shader::product_tile && is_in(kTileEnd)) continue;
+    if (without_halves(launch.shader) == Shader::product_tile && is_in(kTileEnd)) continue;
     rest.specialization.push_back(constant);
   }
   return constants_text(rest);
@@ -180,13 +194,14 @@ std::string form_name(std::uint32_t form) {
 KernelFacts facts_of(const vulkan::Launch& launch) {
   KernelFacts facts;
   facts.kernel = name_of(launch.shader);
-  const auto kernel =
-      std::ranges::find(kWeightKernels, without_dots(launch.shader), &WeightKernel::shader);
+  const Shader plain = without_halves(without_dots(launch.shader));
+  const auto kernel = std::ranges::find(kWeightKernels, plain, &WeightKernel::shader);
   if (kernel == std::end(kWeightKernels)) return facts;
   const auto value = [&](int id, std::uint32_t otherwise) {
     return id == kNone ? otherwise : constant_of(launch, static_cast<std::uint32_t>(id));
   };
   facts.kind = kernel->kind;
+  facts.has_halves = without_halves(launch.shader) != launch.shader;
   facts.has_dots = without_dots(launch.shader) != launch.shader;
   const std::uint32_t form = value(kernel->form, BX_FORM_ABSENT);
   constexpr std::uint32_t kBits[] = {32, 16, 16, 4, 4, 8, 0, 0};

@@ -28,7 +28,8 @@ struct KernelFacts {
   std::uint32_t bits = 0;   ///< of a code or an element of the weight; 0 if there is not one format
   std::uint32_t group = 0;  ///< codes that share a scale; 0 for floats
   bool has_norm = false;
-  bool has_dots = false;  ///< vec: x goes through shared memory (shaders/lib/mat_vec_dots.glsl)
+  bool has_halves = false;  ///< tile: multiplies halves (shaders/lib/mat_mul_halves.glsl)
+  bool has_dots = false;    ///< vec: x goes through shared memory (shaders/lib/mat_vec_dots.glsl)
 
   auto key() const { return std::tie(kernel, format, rows); }
 };

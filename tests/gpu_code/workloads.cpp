@@ -13,7 +13,6 @@
 #include "support/tuners.h"
 #include "vulkan/description.h"
 #include "vulkan/device/tile_choice.h"
-#include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/run/recording.h"
 
 namespace bitaxon::gpu_code {
@@ -26,10 +25,13 @@ struct StepPlan {
 
 /// The device once for each variant of its products in this precision that can be chosen.
 std::vector<vulkan::DeviceCaps> variants_of(const vulkan::DeviceCaps& caps, Precision precision) {
-  if (precision == Precision::exact || !vulkan::matrix_units(caps)) return {caps};
+  if (precision == Precision::exact) return {caps};
   std::vector<vulkan::DeviceCaps> variants;
-  for (const vulkan::TileVariant& variant : vulkan::kTileVariants)
-    variants.emplace_back(caps).matrix_tile = variant.matrix_tile;
+  for (const vulkan::TileVariant& variant : vulkan::tile_variants(caps)) {
+    variants.push_back(caps);
+    variants.back().matrix_tile = variant.matrix_tile;
+    variants.back().float16_tiles = variant.float16_tiles;
+  }
   return variants;
 }
 

@@ -153,6 +153,20 @@ TEST(ProductChoice, UsesMatrixUnitsOnlyIfTheDeviceMeetsAllNeeds) {
   EXPECT_EQ(without([](DeviceCaps& c) { c.matrix_tile = 0; }), Kernel::tile);
 }
 
+TEST(ProductChoice, MultipliesHalvesOnlyIfProductsMayBeRounded) {
+  using Kernel = ProductChoice::Kernel;
+  DeviceCaps caps = small_caps();
+  caps.float16_tiles = true;
+  EXPECT_EQ(choose_product(caps, 512, Precision::fast).kernel, Kernel::half_tile);
+  EXPECT_EQ(choose_product(caps, 512, Precision::exact).kernel, Kernel::tile);
+  EXPECT_EQ(choose_product(caps, 16, Precision::fast).kernel, Kernel::vec);
+  for (const std::int64_t rows : {17, 512}) {
+    const ProductChoice choice = choose_product(caps, rows, Precision::fast);
+    // Shared memory holds two slices of 32 columns of halves, their scales, and the codebooks.
+    EXPECT_LE((choice.rows + choice.outs) * (32 * 2 + 8) + 128, kMinSharedBytes);
+  }
+}
+
 TEST(ProductLaunches, FewRowsWithNormAndResidualTakeOneLaunch) {
   for (std::int64_t rows : {1, 16}) {
     const Launches launches =

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <iterator>
+#include <string>
+#include <vector>
 
 #include "support/errors.h"
 #include "support/temporary_folder.h"
@@ -25,6 +28,36 @@ TEST(TileChoice, IsThePlainVariantWithoutMatrixUnits) {
                {"matrix-64", "needs matrix units"});
 }
 
+TEST(TileChoice, IsHalvesIfTheyAreAskedFor) {
+  vulkan::VulkanOptions options = test_options();
+  options.tiles = "float16";
+  const auto backend = vulkan::open_vulkan_backend(options);
+  EXPECT_EQ(variant_of(*backend), "float16");
+  EXPECT_TRUE(vulkan::device_caps(*backend).float16_tiles);
+  options.limit_caps = [](vulkan::DeviceCaps& caps) {
+    caps.shader_float16 = caps.packed_halves = caps.float16_tiles = false;
+  };
+  expect_error([&] { vulkan::open_vulkan_backend(options); }, ErrorKind::unsupported,
+               {"float16", "needs float16 arithmetic"});
+}
+
+TEST(TileVariants, AreThoseThatADeviceCanRun) {
+  const auto names = [](const vulkan::DeviceCaps& caps) {
+    std::string all;
+    for (const vulkan::TileVariant& variant : vulkan::tile_variants(caps))
+      all += std::string(all.empty() ? "" : " ") + variant.name;
+    return all;
+  };
+  vulkan::DeviceCaps caps;
+  EXPECT_EQ(names(caps), "float32");
+  caps.packed_halves = true;
+  EXPECT_EQ(names(caps), "float16 float32");
+  caps.shader_float16 = caps.memory_model = true;
+  caps.matrix_shapes = {{16, 16, 16}};
+  caps.min_subgroup_size = caps.max_subgroup_size = 32;
+  EXPECT_EQ(names(caps), "matrix-64 matrix-128 float16 float32");
+}
+
 TEST(TileChoice, RefusesAnUnknownVariant) {
   vulkan::VulkanOptions options = test_options();
   options.tiles = "large";
@@ -35,22 +68,25 @@ TEST(TileChoice, RefusesAnUnknownVariant) {
 /// The choice on this device with notes in `folder`. On a device without matrix units, all variants are
 /// the same, but they are measured all the same.
 VariantChoice choice_in(const std::filesystem::path& folder, const std::string& wanted = "",
-                        std::vector<std::uint32_t>* used = nullptr) {
+                        std::vector<std::string>* used = nullptr) {
   const TestGpu gpu;
   const vulkan::PipelineCache notes(gpu.device(), folder);
-  return vulkan::choose_tiles(vulkan_backend(), wanted, {"products", "", "tested"}, notes,
-                              [&](std::uint32_t size) {
-                                if (used != nullptr) used->push_back(size);
+  return vulkan::choose_tiles(vulkan_backend(), wanted,
+                              {std::begin(vulkan::kTileVariants), std::end(vulkan::kTileVariants)},
+                              {"products", "", "tested"}, notes,
+                              [&](const vulkan::TileVariant& variant) {
+                                if (used != nullptr) used->push_back(variant.name);
                               });
 }
 
 TEST(TileChoice, IsMeasuredOnceAndKept) {
   const TemporaryFolder folder;
-  std::vector<std::uint32_t> used;
+  std::vector<std::string> used;
   const VariantChoice choice = choice_in(folder.path(), "", &used);
-  ASSERT_EQ(used.size(), 4U) << "three variants are measured, and one is chosen";
-  EXPECT_EQ(std::vector(used.begin(), used.end() - 1), (std::vector<std::uint32_t>{64, 128, 0}));
-  for (const char* name : {"matrix-64 took", "matrix-128 took", "float32 took"})
+  ASSERT_EQ(used.size(), 5U) << "four variants are measured, and one is chosen";
+  EXPECT_EQ(std::vector(used.begin(), used.end() - 1),
+            (std::vector<std::string>{"matrix-64", "matrix-128", "float16", "float32"}));
+  for (const char* name : {"matrix-64 took", "matrix-128 took", "float16 took", "float32 took"})
     EXPECT_NE(choice.reason.find(name), std::string::npos) << choice.reason;
 
   used.clear();
@@ -83,9 +119,9 @@ TEST(TileChoice, IsNotMeasuredIfItCannotBeKept) {
 
 TEST(TileChoice, IsTheOneThatIsAskedFor) {
   const TemporaryFolder folder;
-  std::vector<std::uint32_t> used;
+  std::vector<std::string> used;
   EXPECT_EQ(choice_in(folder.path(), "matrix-128", &used).variant, "matrix-128");
-  EXPECT_EQ(used, std::vector<std::uint32_t>{128});
+  EXPECT_EQ(used, std::vector<std::string>{"matrix-128"});
 }
 
 }  // namespace

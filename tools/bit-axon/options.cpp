@@ -145,9 +145,10 @@ void add_shader_option(Command& command, DeviceOptions& options) {
       .type("DIR")
       .not_empty();
   command
-      .add("--tiles", options.tiles,
-           "Products of many rows in fast: float32, matrix-64 or matrix-128 (default: what was the "
-           "fastest on the Vulkan device)")
+      .add(
+          "--tiles", options.tiles,
+          "Products of many rows in fast: float16, float32, matrix-64 or matrix-128 (default: what "
+          "was the fastest on the Vulkan device)")
       .type("VARIANT")
       .not_empty();
 }
@@ -167,8 +168,9 @@ OpenOptions DeviceOptions::open_options() const {
   options.shader_dir = shader_dir;
   if (!tiles.empty() && (device == "cpu" || device == "reference"))
     throw UsageError(fmt::format("--tiles: expected a Vulkan device, got {} {}", flag, device));
-  if (!tiles.empty() && tiles != "float32" && tiles != "matrix-64" && tiles != "matrix-128")
-    fail_value("--tiles", "float32, matrix-64 or matrix-128", tiles);
+  if (!tiles.empty() && tiles != "float16" && tiles != "float32" && tiles != "matrix-64" &&
+      tiles != "matrix-128")
+    fail_value("--tiles", "float16, float32, matrix-64 or matrix-128", tiles);
   options.tiles = tiles;
   return options;
 }

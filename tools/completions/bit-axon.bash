@@ -43,7 +43,7 @@ _bit_axon() {
       ;;
     --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
-    --tiles) flags='float32 matrix-64 matrix-128' ;;
+    --tiles) flags='float16 float32 matrix-64 matrix-128' ;;
     --chat-template)
       flags='chatml none'
       files=yes

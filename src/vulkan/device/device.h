@@ -36,7 +36,11 @@ class Device {
 
   /// Changes caps(): from then on, the device counts as one without matrix units.
   void forget_matrix_units() { caps_.matrix_shapes.clear(); }
-  void set_matrix_tile(std::uint32_t size) { caps_.matrix_tile = size; }
+  void set_tiles(std::uint32_t matrix_tile, bool float16_tiles) {
+    caps_.matrix_tile = matrix_tile;
+    caps_.float16_tiles = float16_tiles;
+  }
+  void forget_packed_halves() { caps_.packed_halves = caps_.float16_tiles = false; }
   void forget_mixed_products() { caps_.mixed_products = false; }
   void forget_integer_dots() { caps_.fast_integer_dots = false; }
 

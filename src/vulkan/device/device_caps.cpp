@@ -172,6 +172,14 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
   constexpr std::uint32_t kAmd = 0x1002;
   caps.mixed_products = caps.vendor_id == kAmd && caps.min_subgroup_size == 32;
   caps.few_registers = caps.vendor_id == kAmd && caps.min_subgroup_size == 64;
+  // A processor converts halves to float32 to multiply them, most devices of GCN multiply only one pair
+  // at a time, and Intel's compiler takes pairs apart and then runs out of registers.
+  constexpr std::uint32_t kIntel = 0x8086;
+  caps.packed_halves = caps.shader_float16 && caps.type != DeviceType::cpu && !caps.few_registers &&
+                       caps.vendor_id != kIntel;
+  caps.float16_tiles = caps.packed_halves;
+  caps.doubles_float16 = caps.vendor_id == kAmd && caps.driver_name == "radv" &&
+                         caps.driver_version < VK_MAKE_API_VERSION(0, 25, 0, 0);
   if (sizes.subgroupSizeControl == VK_FALSE) {
     caps.subgroup_size_control = false;
     caps.min_subgroup_size = caps.max_subgroup_size = caps.subgroup_size;

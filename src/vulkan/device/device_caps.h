@@ -80,8 +80,10 @@ struct DeviceCaps {
   bool memory_budget = false;
   bool portability_subset = false;
   std::vector<MatrixShape> matrix_shapes;  ///< from VK_KHR_cooperative_matrix
-  /// The largest tile of products with matrix units. 0 if float32 tiles are used in place of them.
+  /// The largest tile of products with matrix units. 0 if other tiles are used in place of them.
   std::uint32_t matrix_tile = 64;
+  /// Whether tiles without matrix units multiply halves, if products may be rounded.
+  bool float16_tiles = false;
   bool shader_float16 = false;  ///< use of matrix units needs this and the memory model
   bool storage_16bit = false;
   /// Whether a float16 factor costs nothing in a product with float32: one instruction multiplies a
@@ -90,6 +92,12 @@ struct DeviceCaps {
   /// Whether more than 64 registers of a lane leave fewer than four subgroups on a SIMD: AMD's GCN,
   /// which has 256 for each lane. Vulkan cannot be asked for this either.
   bool few_registers = false;
+  /// Whether one instruction multiplies two pairs of halves, or does the work of two instructions for
+  /// float32. Vulkan cannot be asked for this.
+  bool packed_halves = false;
+  /// Whether the compiler keeps both a weight of float16 and its float32 value, so that large tiles of
+  /// halves do not fit into its registers: seen with RADV of Mesa 22.3, not with that of Mesa 25.
+  bool doubles_float16 = false;
   bool integer_dots = false;  ///< dot products of four bytes
   /// Whether a dot product of four bytes costs no more than one product.
   bool fast_integer_dots = false;

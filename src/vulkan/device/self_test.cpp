@@ -151,7 +151,7 @@ std::string problem_with(Backend& backend, const TestWeight& stored, Numbers& nu
                      multiply(backend, weight, x, kRows, kValidRows, Precision::exact));
   if (relative <= kTolerance) return "";  // the comparison is false for NaN
   return fmt::format(
-      "products of matrix units are off by {:.2g} (relative L2) for {}, at most {:.2g} is expected",
+      "products of halves are off by {:.2g} (relative L2) for {}, at most {:.2g} is expected",
       relative, stored.desc.format_name(), kTolerance);
 }
 

@@ -8,6 +8,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "bitaxon/error.h"
@@ -80,17 +81,18 @@ class Products {
 };
 
 struct TileChoice {
-  TileVariant variant = kTileVariants[0];
+  TileVariant variant;
   std::string reason;
 };
-using Use = std::function<void(std::uint32_t matrix_tile)>;
+using Variants = std::vector<TileVariant>;
+using Use = std::function<void(const TileVariant&)>;
 
-TileChoice measure(Backend& backend, const Use& use) {
+TileChoice measure(Backend& backend, const Variants& variants, const Use& use) {
   Products products(backend, device_caps(backend).type == DeviceType::cpu);
-  TileChoice choice;
+  TileChoice choice{variants[0], ""};
   double best = std::numeric_limits<double>::infinity();
-  for (const TileVariant& variant : kTileVariants) {
-    use(variant.matrix_tile);
+  for (const TileVariant& variant : variants) {
+    use(variant);
     const double seconds = products.seconds();
     choice.reason += fmt::format("{}{} took {:.3g} ms", choice.reason.empty() ? "" : ", ",
                                  variant.name, 1e3 * seconds);
@@ -101,58 +103,75 @@ TileChoice measure(Backend& backend, const Use& use) {
   return choice;
 }
 
-const TileVariant* find_variant(const std::string& name) {
-  const auto* found = std::ranges::find(kTileVariants, name, &TileVariant::name);
-  return found == std::end(kTileVariants) ? nullptr : found;
+const TileVariant* find_variant(std::span<const TileVariant> variants, const std::string& name) {
+  const auto found = std::ranges::find(variants, name, &TileVariant::name);
+  return found == variants.end() ? nullptr : &*found;
 }
 
 /// Reads a note: the name of a variant in the first line, and the times in the second. A damaged one
 /// counts as missing.
-std::optional<TileChoice> read(const std::string& note) {
+std::optional<TileChoice> read(const std::string& note, const Variants& variants) {
   const std::size_t end = note.find('\n');
-  const TileVariant* variant = find_variant(note.substr(0, end));
+  const TileVariant* variant = find_variant(variants, note.substr(0, end));
   if (end == std::string::npos || variant == nullptr) return std::nullopt;
   return TileChoice{*variant, note.substr(end + 1)};
 }
 
-TileChoice measured_once(Backend& backend, const PipelineCache& notes, const Use& use) {
-  const TileChoice first{kTileVariants[0], "not measured, because the result could not be kept"};
-  if (const auto kept = read(notes.read_note(kNote))) return *kept;
+TileChoice measured_once(Backend& backend, const Variants& variants, const PipelineCache& notes,
+                         const Use& use) {
+  const TileChoice first{variants[0], "not measured, because the result could not be kept"};
+  if (const auto kept = read(notes.read_note(kNote), variants)) return *kept;
   // Tries whether a note can be kept, before it measures.
   notes.write_note(kNote, "measuring");
   if (notes.read_note(kNote) != "measuring") return first;
-  const TileChoice choice = measure(backend, use);
+  const TileChoice choice = measure(backend, variants, use);
   const std::string note = fmt::format("{}\n{}", choice.variant.name, choice.reason);
   notes.write_note(kNote, note);
   return notes.read_note(kNote) == note ? choice : first;
 }
 
-const TileVariant& tile_variant(const std::string& name) {
-  if (const TileVariant* variant = find_variant(name)) return *variant;
-  throw Error(
-      ErrorKind::invalid_argument,
-      fmt::format("tiles: expected float32, matrix-64 or matrix-128, got \"{}\"", printable(name)));
-}
-
 }  // namespace
 
-std::uint32_t matrix_tile_of(const std::string& name) { return tile_variant(name).matrix_tile; }
-
-void check_tiles(const std::string& name, const DeviceCaps& caps) {
-  if (name.empty() || tile_variant(name).matrix_tile == 0 || matrix_units(caps)) return;
-  throw Error(ErrorKind::unsupported,
-              fmt::format("vulkan: tiles: {} needs matrix units, and {} has none that this program "
-                          "can use",
-                          name, caps.name));
+const TileVariant& tile_variant(const std::string& name) {
+  if (const TileVariant* variant = find_variant(kTileVariants, name)) return *variant;
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("tiles: expected float16, float32, matrix-64 or matrix-128, got \"{}\"",
+                          printable(name)));
 }
 
-VariantChoice choose_tiles(Backend& backend, const std::string& wanted, VariantChoice choice,
+std::vector<TileVariant> tile_variants(const DeviceCaps& caps) {
+  const bool has_units = matrix_units(caps).has_value();
+  std::vector<TileVariant> variants;
+  for (const TileVariant& variant : kTileVariants)
+    if ((has_units || variant.matrix_tile == 0) && (caps.packed_halves || !variant.float16_tiles))
+      variants.push_back(variant);
+  return variants;
+}
+
+void check_tiles(const std::string& name, const DeviceCaps& caps) {
+  if (name.empty()) return;
+  const TileVariant& variant = tile_variant(name);
+  const char* lacks = nullptr;
+  if (variant.matrix_tile != 0 && !matrix_units(caps)) lacks = "matrix units";
+  if (variant.float16_tiles && !caps.packed_halves) lacks = "float16 arithmetic";
+  if (lacks == nullptr) return;
+  throw Error(ErrorKind::unsupported,
+              fmt::format("vulkan: tiles: {} needs {}, and {} has none that this program can use",
+                          name, lacks, caps.name));
+}
+
+VariantChoice choose_tiles(Backend& backend, const std::string& wanted,
+                           const std::vector<TileVariant>& variants, VariantChoice choice,
                            const PipelineCache& notes, const Use& use) {
-  const TileChoice chosen = wanted.empty() ? measured_once(backend, notes, use)
-                                           : TileChoice{tile_variant(wanted), "it is asked for"};
-  use(chosen.variant.matrix_tile);
+  const TileVariant* asked = find_variant(variants, wanted);
+  TileChoice chosen{variants[0], ""};
+  if (asked != nullptr)
+    chosen = {*asked, "it is asked for"};
+  else if (variants.size() > 1)
+    chosen = measured_once(backend, variants, notes, use);
+  use(chosen.variant);
   choice.variant = chosen.variant.name;
-  choice.reason += "; " + chosen.reason;
+  if (!chosen.reason.empty()) choice.reason += (choice.reason.empty() ? "" : "; ") + chosen.reason;
   return choice;
 }
 

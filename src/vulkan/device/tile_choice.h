@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "core/backend.h"
 #include "vulkan/device/device_caps.h"
@@ -11,30 +12,36 @@
 
 namespace bitaxon::vulkan {
 
-/// A variant, as OpenOptions::tiles names it, and the value of DeviceCaps::matrix_tile for it.
+/// A variant, as OpenOptions::tiles names it, and the values of DeviceCaps::matrix_tile and
+/// DeviceCaps::float16_tiles for it.
 struct TileVariant {
   const char* name;
   std::uint32_t matrix_tile;
+  bool float16_tiles;
 };
-inline constexpr TileVariant kTileVariants[] = {
-    {"matrix-64", 64}, {"matrix-128", 128}, {"float32", 0}};
+inline constexpr TileVariant kTileVariants[] = {{"matrix-64", 64, false},
+                                                {"matrix-128", 128, false},
+                                                {"float16", 0, true},
+                                                {"float32", 0, false}};
 
-/// DeviceCaps::matrix_tile for the variant of this name. Throws Error(invalid_argument) if there is
-/// none.
-std::uint32_t matrix_tile_of(const std::string& name);
+/// The variant of this name. Throws Error(invalid_argument) if there is none.
+const TileVariant& tile_variant(const std::string& name);
+
+/// The variants that a device can run, if its matrix units and its halves work.
+std::vector<TileVariant> tile_variants(const DeviceCaps& caps);
 
 /// Checks the name of a variant, which may be empty. Throws Error(invalid_argument) if there is no
-/// such variant, and Error(unsupported) if it needs matrix units that the device lacks.
+/// such variant, and Error(unsupported) if it needs what the device lacks.
 void check_tiles(const std::string& name, const DeviceCaps& caps);
 
-/// Chooses a variant, on a device whose matrix units work, and returns `choice` with it. If `wanted`
-/// names a variant, it is taken. Otherwise the variants are measured once for a device, driver and
-/// version of the program, and the result is kept in a note beside the pipeline cache: a later run that
-/// measures again could choose another one, and its results would have other bits. For the same reason
-/// nothing is measured if notes cannot be kept; then the first variant is taken. `use` sets
-/// DeviceCaps::matrix_tile of the backend.
-VariantChoice choose_tiles(Backend& backend, const std::string& wanted, VariantChoice choice,
+/// Chooses one of `variants` and returns `choice` with it. If `wanted` names one of them, it is taken.
+/// Otherwise the variants are measured once for a device, driver and version of the program, and the
+/// result is kept in a note beside the pipeline cache: a later run that measures again could choose
+/// another one, and its results would have other bits. For the same reason nothing is measured if notes
+/// cannot be kept; then the first variant is taken. `use` makes the backend use a variant.
+VariantChoice choose_tiles(Backend& backend, const std::string& wanted,
+                           const std::vector<TileVariant>& variants, VariantChoice choice,
                            const PipelineCache& notes,
-                           const std::function<void(std::uint32_t matrix_tile)>& use);
+                           const std::function<void(const TileVariant&)>& use);
 
 }  // namespace bitaxon::vulkan

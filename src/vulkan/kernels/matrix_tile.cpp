@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "shaders/params/matrix_tile.h"
+#include "vulkan/kernels/tile.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -92,16 +93,14 @@ std::optional<MatrixTile> matrix_tile(const DeviceCaps& caps, std::uint32_t rows
 
 void set_matrix_tile(Launch& launch, const MatrixTile& tile, std::int64_t n_cols,
                      std::int64_t x_width) {
-  std::uint32_t columns = BX_COLUMNS_ANY;
-  if (n_cols % 4 == 0 && x_width % 4 == 0)
-    columns = n_cols % BX_MATRIX_DEPTH == 0 ? BX_COLUMNS_FULL : BX_COLUMNS_QUADS;
   launch.subgroup_size = tile.subgroup_size;
   for (const SpecConstant& constant :
        {SpecConstant{BX_MATRIX_GROUP_SIZE, tile.group()}, SpecConstant{BX_MATRIX_M, tile.shape.m},
         SpecConstant{BX_MATRIX_N, tile.shape.n}, SpecConstant{BX_MATRIX_K, tile.shape.k},
         SpecConstant{BX_MATRIX_ROWS, tile.rows}, SpecConstant{BX_MATRIX_OUTS, tile.outs},
         SpecConstant{BX_MATRIX_SUBGROUPS, tile.subgroups},
-        SpecConstant{BX_MATRIX_ACROSS, tile.across}, SpecConstant{BX_MATRIX_COLUMNS, columns}})
+        SpecConstant{BX_MATRIX_ACROSS, tile.across},
+        SpecConstant{BX_MATRIX_COLUMNS, columns_of(n_cols, x_width)}})
     launch.specialization.push_back(constant);
 }
 

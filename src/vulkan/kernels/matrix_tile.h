@@ -34,7 +34,7 @@ std::optional<MatrixUnits> matrix_units(const DeviceCaps& caps);
 std::optional<MatrixTile> matrix_tile(const DeviceCaps& caps, std::uint32_t rows,
                                       std::uint32_t outs);
 
-/// The same for a launch. Empty if its products must be exact, or if float32 tiles are to be used.
+/// The same for a launch. Empty if its products must be exact, or if other tiles are to be used.
 inline std::optional<MatrixTile> matrix_tile(const LaunchContext& context, std::uint32_t rows,
                                              std::uint32_t outs) {
   if (context.precision != Precision::fast || context.caps.matrix_tile == 0) return std::nullopt;

@@ -7,6 +7,7 @@
 #include "vulkan/kernels/mat_vec.h"
 #include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/kernels/moe_group.h"
+#include "vulkan/kernels/tile.h"
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
@@ -71,19 +72,23 @@ std::optional<MatrixTile> matrix_tile_of(const LaunchContext& context, const Moe
 }
 
 Launch tile_launch(const LaunchContext& context, const MoeDownPlan& plan) {
+  const std::int64_t intermediate = context.shape(down)[2];
   Launch launch;
   if (const auto tile = matrix_tile_of(context, plan)) {
     launch.shader = Shader::moe_down_matrix;
     launch.specialization = {{BX_MOE_DOWN_MATRIX_FORM, context.form(down)},
                              {BX_MOE_DOWN_MATRIX_SHARED_FORM, context.form(shared_down)}};
-    const std::int64_t intermediate = context.shape(down)[2];
     set_matrix_tile(launch, *tile, intermediate, intermediate);
   } else {
-    launch.shader = Shader::moe_down_tile;
+    const bool in_halves = has_half_tiles(context.caps, context.precision) &&
+                           !spills_half_tile(context.caps, context.form(down)) &&
+                           !spills_half_tile(context.caps, context.form(shared_down));
+    launch.shader = in_halves ? Shader::moe_down_tile_float16 : Shader::moe_down_tile;
     launch.specialization = {{BX_MOE_DOWN_TILE_GROUP_SIZE, group_size(context.caps)},
                              {BX_MOE_DOWN_TILE_FORM, context.form(down)},
                              {BX_MOE_DOWN_TILE_SHARED_FORM, context.form(shared_down)},
-                             {BX_MOE_DOWN_TILE_ROWS, rows_of_tile(plan.sizes)}};
+                             {BX_MOE_DOWN_TILE_ROWS, rows_of_tile(plan.sizes)},
+                             {BX_MOE_DOWN_TILE_COLUMNS, columns_of(intermediate, intermediate)}};
   }
   launch.set_push(push_of(context, plan));
   launch.bindings = {context.scratch(plan.tiles.pairs, Access::read),

@@ -4,6 +4,7 @@
 
 #include "shaders/params/moe_down_tile.h"
 #include "vulkan/kernels/moe_group.h"
+#include "vulkan/kernels/tile.h"
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
@@ -27,10 +28,12 @@ struct GateUpPlan {
 Launch product_launch(const LaunchContext& context, const GateUpPlan& plan, int weight, int out) {
   Launch launch;
   launch.shader = Shader::moe_down_tile;
-  launch.specialization = {{BX_MOE_DOWN_TILE_GROUP_SIZE, group_size(context.caps)},
-                           {BX_MOE_DOWN_TILE_FORM, context.form(weight)},
-                           {BX_MOE_DOWN_TILE_SHARED_FORM, BX_FORM_ABSENT},
-                           {BX_MOE_DOWN_TILE_ROWS, rows_of_tile(plan.sizes)}};
+  launch.specialization = {
+      {BX_MOE_DOWN_TILE_GROUP_SIZE, group_size(context.caps)},
+      {BX_MOE_DOWN_TILE_FORM, context.form(weight)},
+      {BX_MOE_DOWN_TILE_SHARED_FORM, BX_FORM_ABSENT},
+      {BX_MOE_DOWN_TILE_ROWS, rows_of_tile(plan.sizes)},
+      {BX_MOE_DOWN_TILE_COLUMNS, columns_of(context.shape(x)[1], context.shape(x)[1])}};
   launch.set_push(MoeDownPush{.down = context.address(weight),
                               .shared_down = {},
                               .d_model = to_uint(plan.intermediate),

@@ -1,11 +1,15 @@
 //   y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s]
 #include "ops/moe_swiglu.h"
 
+#include <algorithm>
+#include <array>
+
 #include "shaders/params/moe_swiglu_matrix.h"
 #include "shaders/params/moe_swiglu_tile.h"
 #include "vulkan/kernels/mat_vec.h"
 #include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/kernels/moe_group.h"
+#include "vulkan/kernels/tile.h"
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
@@ -80,14 +84,21 @@ Launch matrix_launch(const LaunchContext& context, const MatrixTile& tile) {
 }
 
 Launch float_launch(const LaunchContext& context, const MoeSwigluPlan& plan) {
+  const std::int64_t d_model = context.shape(gate)[2];
   Launch launch;
-  launch.shader = Shader::moe_swiglu_tile;
+  const bool in_halves =
+      has_half_tiles(context.caps, context.precision) &&
+      std::ranges::none_of(std::array{gate, up, shared_gate, shared_up}, [&](int weight) {
+        return spills_half_tile(context.caps, context.form(weight));
+      });
+  launch.shader = in_halves ? Shader::moe_swiglu_tile_float16 : Shader::moe_swiglu_tile;
   launch.specialization = {{BX_MOE_SWIGLU_TILE_GROUP_SIZE, group_size(context.caps)},
                            {BX_MOE_SWIGLU_TILE_GATE_FORM, context.form(gate)},
                            {BX_MOE_SWIGLU_TILE_UP_FORM, context.form(up)},
                            {BX_MOE_SWIGLU_TILE_SHARED_GATE_FORM, context.form(shared_gate)},
                            {BX_MOE_SWIGLU_TILE_SHARED_UP_FORM, context.form(shared_up)},
-                           {BX_MOE_SWIGLU_TILE_ROWS, rows_of_tile(plan.sizes)}};
+                           {BX_MOE_SWIGLU_TILE_ROWS, rows_of_tile(plan.sizes)},
+                           {BX_MOE_SWIGLU_TILE_COLUMNS, columns_of(d_model, d_model)}};
   return launch;
 }
 

@@ -11,6 +11,7 @@
 #include "shaders/params/rms_norm.h"
 #include "vulkan/kernels/mat_vec.h"
 #include "vulkan/kernels/matrix_tile.h"
+#include "vulkan/kernels/tile.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -19,6 +20,7 @@ namespace {
 /// kernel fuses the norm into the product.
 constexpr std::int64_t kMostVecRows = 16;
 constexpr std::uint32_t kTileOuts = 64;
+constexpr std::uint32_t kSmallTileRows = 32;
 
 /// The number of outputs per workgroup of product_vec.
 std::uint32_t outs_of_group(const DeviceCaps& caps, std::uint32_t group, std::uint32_t rows) {
@@ -121,18 +123,20 @@ ProductTilePush tile_params(const ProductArgs& args, Range rows, Range outs) {
 Launch tile_launch(const LaunchContext& context, const ProductArgs& args,
                    const ProductChoice& choice, Range rows, Range outs) {
   Launch launch = launch_over(context, args, choice, rows, outs);
-  launch.shader = Shader::product_tile;
+  launch.shader = choice.kernel == ProductChoice::Kernel::half_tile ? Shader::product_tile_float16
+                                                                    : Shader::product_tile;
   launch.specialization = {{BX_PRODUCT_TILE_GROUP_SIZE, choice.outs},
                            {BX_PRODUCT_TILE_FORM, args.weight.form},
                            {BX_PRODUCT_TILE_OTHER, other_of(args).use},
                            {BX_PRODUCT_TILE_SOURCE, static_cast<std::uint32_t>(args.rows)},
                            {BX_PRODUCT_TILE_ROWS, choice.rows},
-                           {BX_PRODUCT_TILE_HAS_BIAS, is_present(args.bias)}};
+                           {BX_PRODUCT_TILE_HAS_BIAS, is_present(args.bias)},
+                           {BX_PRODUCT_TILE_COLUMNS, columns_of(args.n_cols, width_of(args))}};
   launch.set_push(tile_params(args, rows, outs));
   return launch;
 }
 
-/// The tile of a product with matrix units. Empty if float32 tiles are used in place of them.
+/// The tile of a product with matrix units. Empty if other tiles are used in place of them.
 std::optional<MatrixTile> tile_of(const DeviceCaps& caps, std::int64_t n_rows) {
   const std::uint32_t most = caps.matrix_tile;
   if (most == 0) return std::nullopt;
@@ -161,6 +165,7 @@ Launch launch_piece(const LaunchContext& context, const ProductArgs& args,
     case ProductChoice::Kernel::vec:
       return vec_launch(context, args, choice, rows, outs);
     case ProductChoice::Kernel::tile:
+    case ProductChoice::Kernel::half_tile:
       return tile_launch(context, args, choice, rows, outs);
     default:
       return matrix_launch(context, args, choice, rows, outs);
@@ -187,6 +192,9 @@ void add_pieces(const LaunchContext& context, const ProductArgs& args,
                 std::vector<Launch>& launches) {
   ProductChoice choice = choose_product(context.caps, args.n_rows, precision_of(context, args));
   const bool is_vec = choice.kernel == ProductChoice::Kernel::vec;
+  if (choice.kernel == ProductChoice::Kernel::half_tile &&
+      spills_half_tile(context.caps, args.weight.form))
+    choice.rows = kSmallTileRows;
   if (is_vec)
     choice.outs =
         outs_of_group(context.caps, codes_of(context, args, choice.rows).group, choice.rows);
@@ -215,7 +223,13 @@ ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precis
   if (tile)
     return {ProductChoice::Kernel::matrix, tile->rows, tile->outs,
             "many rows, 16 bits are enough, and there are matrix units"};
-  return {ProductChoice::Kernel::tile, n_rows <= 32 ? 32U : 64U, group_size(caps, kTileOuts),
+  const std::uint32_t rows = n_rows <= kSmallTileRows ? kSmallTileRows : 64;
+  // On a CPU, the unrolled products of more rows take long to compile, and do not fit into registers.
+  if (has_half_tiles(caps, precision))
+    return {ProductChoice::Kernel::half_tile, caps.type == DeviceType::cpu ? 16 : rows,
+            group_size(caps, kTileOuts),
+            "many rows, 16 bits are enough, and halves are multiplied in pairs"};
+  return {ProductChoice::Kernel::tile, rows, group_size(caps, kTileOuts),
           "many rows: a tile of them shares each decoded weight"};
 }
 

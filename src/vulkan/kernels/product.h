@@ -51,9 +51,10 @@ struct ProductArgs {
 /// The kernel that computes a product, and its sizes.
 struct ProductChoice {
   enum class Kernel : std::uint8_t {
-    vec,     ///< product_vec: reads the weight once for all rows; also computes the norm
-    tile,    ///< product_tile: decodes the weight once per tile of rows; rms_norm runs before it
-    matrix,  ///< product_matrix: like tile, but on matrix units and with factors rounded to float16
+    vec,        ///< product_vec: reads the weight once for all rows; also computes the norm
+    tile,       ///< product_tile: decodes the weight once per tile of rows; rms_norm runs before it
+    half_tile,  ///< product_tile_float16: like tile, but with factors rounded to float16
+    matrix,     ///< product_matrix: like half_tile, but on matrix units
   };
   Kernel kernel = Kernel::vec;
   std::uint32_t rows = 1;  ///< the number of rows of x per workgroup

@@ -1,0 +1,4 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#define MM_FLOAT16
+#include "tile/moe_swiglu_tile.glsl"
