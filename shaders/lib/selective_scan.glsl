@@ -61,13 +61,14 @@ uint part;
 uint channel;
 bool writes;
 
-// state[i] of this lane is state i * kLanes + part of the channel.
+// state[i] of this lane is state part * kPerLane + i of the channel: neighboring states, whose B and C
+// one load brings.
 const uint kPerLane = (kDState + kLanes - 1) / kLanes;
 float state[kPerLane];
 float rate[kPerLane];  // -a, as decay_parts() takes it
-bool exists(const uint i) { return kDState % kLanes == 0 || i * kLanes + part < kDState; }
+bool exists(const uint i) { return kDState % kLanes == 0 || part * kPerLane + i < kDState; }
 // The index in the array [N, E] of the state that state[i] holds.
-uint state_at(const uint i) { return (i * kLanes + part) * p.d_inner + channel; }
+uint state_at(const uint i) { return (part * kPerLane + i) * p.d_inner + channel; }
 
 float dt_weight, dt_bias, skip;
 float dt_sum = 0.0;  // sum of dt over the rows, after scan_rows()
@@ -94,7 +95,7 @@ void load_channel() {
     state[i] = 0.0;
     rate[i] = 0.0;
     if (exists(i)) {
-      const uint at = channel * kDState + i * kLanes + part;
+      const uint at = channel * kDState + part * kPerLane + i;
       rate[i] = exp_of(weight_at(p.a_log, kALogForm, at)) * kDecayOfOne;
       set_state(i, 0.0);
     }
@@ -134,7 +135,7 @@ void load_bc(const uint j, const uint row, const uint first, const bool for_y) {
   const uint normed_at = (row - first) * 2 * kDState;
   for (uint i = 0; i < kPerLane; ++i) {
     if (exists(i)) {
-      const uint b = i * kLanes + part;
+      const uint b = part * kPerLane + i;
       const uint c = kDState + b;
       const uint to = j * kPerLane + i;
       row_b[to] = kHasNorms ? normed[normed_at + b] : params[params_at + b];
@@ -226,34 +227,41 @@ float gather(const float parts[4]) {
 }
 
 // Every lane computes the time step and the end of one row of the block. Its row is that of its
-// index among four adjacent lanes.
-void scan_four_rows(const uint first, const uint first_normed, const uint end, const bool for_y) {
+// index among four adjacent lanes. `is_whole` is a constant: whether all four rows exist. Without
+// conditions, compilers need not move states between registers.
+void scan_four_rows(const uint first, const uint first_normed, const uint end, const bool for_y,
+                    const bool is_whole) {
   const bool owns = kLanes == 4 || part < 4;
-  const uint row = min(first + part % 4, end - 1);
+  const uint own_row = first + part % 4;
+  const uint row = is_whole ? own_row : min(own_row, end - 1);
   const float own_u = u[row * p.d_inner + channel];
   const float own_z = for_y ? z[row * p.d_inner + channel] : 0.0;
   const float raw = raw_step(row);
+  // Otherwise the values of the block before would have to be kept.
+  if (!is_whole)
+    for (uint i = 0; i < kAhead * kPerLane; ++i) row_b[i] = row_c[i] = 0.0;
   for (uint j = 0; j < kAhead; ++j)
-    if (first + j < end) load_bc(j, first + j, first_normed, for_y);
+    if (is_whole || first + j < end) load_bc(j, first + j, first_normed, for_y);
   const float own_dt = dt_of(raw);
-  if (owns && first + part < end) dt_sum += own_dt;
+  if (owns && (is_whole || first + part < end)) dt_sum += own_dt;
   float dt[4], dt_u[4], parts[4];
   spread(own_dt, dt);
   spread(own_dt * own_u, dt_u);
   for (uint k = 0; k < 4; k += kAhead) {
     if (k > 0)
       for (uint j = 0; j < kAhead; ++j)
-        if (first + k + j < end) load_bc(j, first + k + j, first_normed, for_y);
+        if (is_whole || first + k + j < end) load_bc(j, first + k + j, first_normed, for_y);
     for (uint j = 0; j < kAhead; ++j) {
       parts[k + j] = 0.0;
-      if (first + k + j < end) parts[k + j] = advance(j, dt[k + j], dt_u[k + j], for_y);
+      if (is_whole || first + k + j < end)
+        parts[k + j] = advance(j, dt[k + j], dt_u[k + j], for_y);
     }
   }
   if (!for_y) return;
   if (kLanes > 4)
     for (uint j = 0; j < 4; ++j) parts[j] = lanes_sum(parts[j], 4, kLanes);
   const float sum = gather(parts);
-  if (writes && owns && first + part < end)
+  if (writes && owns && (is_whole || first + part < end))
     y[row * p.d_inner + channel] = (sum + skip * own_u) * silu(own_z);
 }
 
@@ -261,17 +269,26 @@ void scan_four_rows(const uint first, const uint first_normed, const uint end, c
 // invocations of the workgroup must call this function with the same rows, in uniform control flow.
 void scan_rows(const uint first, const uint end, const bool for_y) {
   uint first_normed = first;
-  for (uint row = first; row < end; row += kBlockRows) {
+  uint row = first;
+  for (; row + (kInFours ? 3 : 0) < end; row += kBlockRows) {
     if (kHasNorms && (row - first) % kNormRows == 0) {
       first_normed = row;
       norm_rows(row, end);
     }
     if (kInFours)
-      scan_four_rows(row, first_normed, end, for_y);
+      scan_four_rows(row, first_normed, end, for_y, true);
     else
       scan_rows_one_by_one(row, first_normed, end, for_y);
   }
-  if (kInFours) dt_sum = lanes_sum(dt_sum, 1, kLanes);
+  if (!kInFours) return;
+  if (row < end) {
+    if (kHasNorms && (row - first) % kNormRows == 0) {
+      first_normed = row;
+      norm_rows(row, end);
+    }
+    scan_four_rows(row, first_normed, end, for_y, false);
+  }
+  dt_sum = lanes_sum(dt_sum, 1, kLanes);
 }
 
 #endif
