@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -151,6 +152,25 @@ TEST(ProductChoice, UsesMatrixUnitsOnlyIfTheDeviceMeetsAllNeeds) {
   EXPECT_EQ(without([](DeviceCaps& c) { c.max_group_invocations = 16; }), Kernel::tile);
   EXPECT_EQ(without([](DeviceCaps& c) { c.max_shared_bytes = 8192; }), Kernel::tile);
   EXPECT_EQ(without([](DeviceCaps& c) { c.matrix_tile = 0; }), Kernel::tile);
+}
+
+TEST(ProductChoice, TakesFewerRowsAtOnceWithFewRegisters) {
+  DeviceCaps caps = small_caps(64);
+  caps.few_registers = true;
+  for (const std::int64_t rows : {1, 2, 4, 8, 16}) {
+    const ProductChoice choice = choose_product(caps, rows, Precision::exact);
+    EXPECT_EQ(choice.kernel, ProductChoice::Kernel::vec) << rows;
+    EXPECT_EQ(choice.rows, std::min<std::int64_t>(rows, 4));
+  }
+  constexpr std::uint32_t kCodes = BX_Q4;
+  constexpr std::uint32_t kFloats = BX_F16;
+  EXPECT_EQ(outs_per_subgroup(caps, 1, {kCodes}), 4U);
+  EXPECT_EQ(outs_per_subgroup(caps, 4, {kCodes, BX_FORM_ABSENT}), 2U);
+  EXPECT_EQ(outs_per_subgroup(caps, 4, {kFloats, BX_FORM_ABSENT}), 4U);
+  EXPECT_EQ(outs_per_subgroup(small_caps(), 4, {kCodes}), 4U);
+  const Launches launches = launches_of({.n_rows = 16}, caps);
+  ASSERT_EQ(launches.all.size(), 1U);
+  EXPECT_EQ(launches.all[0].grid[1].rows_per_group, 4U);
 }
 
 TEST(ProductChoice, MultipliesHalvesOnlyIfProductsMayBeRounded) {

@@ -22,9 +22,16 @@ constexpr std::int64_t kMostVecRows = 16;
 constexpr std::uint32_t kTileOuts = 64;
 constexpr std::uint32_t kSmallTileRows = 32;
 
-/// The number of outputs per workgroup of product_vec.
-std::uint32_t outs_of_group(const DeviceCaps& caps, std::uint32_t group, std::uint32_t rows) {
-  return subgroups_per_group(caps, group) * outs_per_subgroup(rows);
+bool has_codes(std::uint32_t form) {
+  constexpr std::uint32_t kFormat = 7;
+  return form != BX_FORM_ABSENT && (form & kFormat) >= BX_Q4;
+}
+
+/// The number of outputs per subgroup of product_vec.
+std::uint32_t outs_of_product(const DeviceCaps& caps, const ProductArgs& args, std::uint32_t rows) {
+  const std::uint32_t outs = outs_per_subgroup(caps, rows, {args.weight.form, args.up.form});
+  // A kernel with two weights of codes takes twice the registers for eight rows.
+  return rows >= 8 && has_codes(args.up.form) ? std::min(outs, 2U) : outs;
 }
 
 RowSpace space_of(ProductRows rows) {
@@ -85,7 +92,7 @@ Launch vec_launch(const LaunchContext& context, const ProductArgs& args,
                            {BX_PRODUCT_VEC_NORM_FORM, args.norm.form},
                            {BX_PRODUCT_VEC_OTHER, other_of(args).use},
                            {BX_PRODUCT_VEC_SOURCE, static_cast<std::uint32_t>(args.rows)},
-                           {BX_PRODUCT_VEC_OUTS, outs_per_subgroup(choice.rows)},
+                           {BX_PRODUCT_VEC_OUTS, outs_of_product(context.caps, args, choice.rows)},
                            {BX_PRODUCT_VEC_ROWS, choice.rows},
                            {BX_PRODUCT_VEC_HAS_BIAS, is_present(args.bias)},
                            {BX_PRODUCT_VEC_UP_FORM, args.up.form},
@@ -196,8 +203,8 @@ void add_pieces(const LaunchContext& context, const ProductArgs& args,
       spills_half_tile(context.caps, args.weight.form))
     choice.rows = kSmallTileRows;
   if (is_vec)
-    choice.outs =
-        outs_of_group(context.caps, codes_of(context, args, choice.rows).group, choice.rows);
+    choice.outs = subgroups_per_group(context.caps, codes_of(context, args, choice.rows).group) *
+                  outs_of_product(context.caps, args, choice.rows);
   BX_ASSERT(is_vec || (args.norm.form == BX_FORM_ABSENT && args.up.form == BX_FORM_ABSENT),
             "the other kernels do not fuse the norm or a second weight");
   const std::int64_t most_rows = rows_per_binding(context.caps, args.n_rows, args.n_out * 4);
@@ -211,12 +218,22 @@ void add_pieces(const LaunchContext& context, const ProductArgs& args,
 
 bool reads_weight_once(std::int64_t n_rows) { return n_rows <= kMostVecRows; }
 
-std::uint32_t outs_per_subgroup(std::uint32_t rows) { return rows > 8 ? 2 : 4; }
+std::uint32_t most_rows_at_once(const DeviceCaps& caps) {
+  return caps.few_registers ? 4 : static_cast<std::uint32_t>(kMostVecRows);
+}
+
+std::uint32_t outs_per_subgroup(const DeviceCaps& caps, std::uint32_t rows,
+                                std::initializer_list<std::uint32_t> forms) {
+  if (!caps.few_registers) return rows > 8 ? 2 : 4;
+  if (rows > most_rows_at_once(caps)) return 1;
+  return rows > 1 && std::ranges::any_of(forms, has_codes) ? 2 : 4;
+}
 
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precision precision) {
   if (reads_weight_once(n_rows)) {
-    const auto rows = static_cast<std::uint32_t>(n_rows);
-    return {ProductChoice::Kernel::vec, rows, outs_of_group(caps, group_size(caps), rows),
+    const auto rows = std::min(static_cast<std::uint32_t>(n_rows), most_rows_at_once(caps));
+    return {ProductChoice::Kernel::vec, rows,
+            subgroups_per_group(caps, group_size(caps)) * outs_per_subgroup(caps, rows, {}),
             "few rows: reading the weight once takes most of the time"};
   }
   const auto tile = precision == Precision::fast ? tile_of(caps, n_rows) : std::nullopt;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <vector>
@@ -65,11 +66,17 @@ struct ProductChoice {
 /// factors may be rounded to 16 bits.
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precision precision);
 
-/// Whether a step of this bucket has so few rows that a product reads the weight once for all of them.
+/// Whether a step of this bucket has so few rows that product_vec multiplies by them.
 bool reads_weight_once(std::int64_t n_rows);
-/// The number of outputs of a subgroup that multiplies by `rows` rows. It is small for two reasons: the
-/// sums for all rows of x are in registers, and the unrolled loops make the first compilation longer.
-std::uint32_t outs_per_subgroup(std::uint32_t rows);
+/// The most rows by which a subgroup of product_vec multiplies at once. With few registers, more rows
+/// would leave too few subgroups on a SIMD to hide the latency of memory, and the rows are taken in
+/// several workgroups.
+std::uint32_t most_rows_at_once(const DeviceCaps& caps);
+/// The number of outputs of a subgroup that multiplies by `rows` rows of x, for weights of these forms.
+/// It is small for two reasons: the sums for all rows of x are in registers, and the unrolled loops make
+/// the first compilation longer.
+std::uint32_t outs_per_subgroup(const DeviceCaps& caps, std::uint32_t rows,
+                                std::initializer_list<std::uint32_t> forms);
 
 /// The plan that several products of the same rows share. It says whether the norm is a separate
 /// launch.

@@ -46,8 +46,12 @@ struct SsmInPlan {
   }
 };
 
+/// Counts on codes, because a plan does not know the form of the weight.
+std::uint32_t outs_per_subgroup(const DeviceCaps& caps, const SsmInPlan& plan) {
+  return outs_per_subgroup(caps, to_uint(plan.n_rows), {BX_Q4});
+}
 std::uint32_t outs_per_group(const DeviceCaps& caps, const SsmInPlan& plan) {
-  return subgroups_per_group(caps, group_size(caps)) * outs_per_subgroup(to_uint(plan.n_rows));
+  return subgroups_per_group(caps, group_size(caps)) * outs_per_subgroup(caps, plan);
 }
 
 /// The plan of ssm_in for few rows, and of the product that follows.
@@ -86,7 +90,7 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan,
                            {BX_SSM_IN_VEC_FORM, context.form(in_proj)},
                            {BX_SSM_IN_VEC_NORM_FORM, context.form(norm)},
                            {BX_SSM_IN_VEC_CONV_FORM, context.form(conv_weight)},
-                           {BX_SSM_IN_VEC_OUTS, outs_per_subgroup(to_uint(plan.n_rows))},
+                           {BX_SSM_IN_VEC_OUTS, outs_per_subgroup(context.caps, plan)},
                            {BX_SSM_IN_VEC_HAS_BIAS, context.has(in_bias) ? 1U : 0U},
                            {BX_SSM_IN_VEC_HAS_CONV_BIAS, context.has(conv_bias) ? 1U : 0U},
                            {BX_SSM_IN_VEC_CODES, codes.codes},
