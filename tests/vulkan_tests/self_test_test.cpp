@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include "support/temporary_folder.h"
 #include "vulkan_tests/test_device.h"
+#include "vulkan_tests/test_gpu.h"
 
 namespace bitaxon::test {
 namespace {
@@ -72,6 +74,40 @@ class WrongWhenFast final : public Backend {
   Backend& inner_;
   Precision precision_ = Precision::exact;
 };
+
+/// Counts the tests that problem_of_variant() makes.
+int n_tests = 0;
+std::string failing_test(Backend&) {
+  ++n_tests;
+  return "off by 1";
+}
+std::string passing_test(Backend&) {
+  ++n_tests;
+  return "";
+}
+
+TEST(SelfTest, IsMadeAgainIfItsNoteIsDamaged) {
+  const TemporaryFolder folder;
+  const TestGpu gpu;
+  const vulkan::PipelineCache notes(gpu.device(), folder.path());
+  const vulkan::Failure failure;
+  const auto problem = [&](std::string (*test)(Backend&)) {
+    return vulkan::problem_of_variant(vulkan_backend(), "integer dots", test, notes, failure);
+  };
+  n_tests = 0;
+  EXPECT_EQ(problem(failing_test), "off by 1");
+  EXPECT_NE(problem(passing_test).find("off by 1 (vulkan-"), std::string::npos)
+      << "the note names the file that keeps the result";
+  EXPECT_EQ(n_tests, 1);
+  for (const char* damaged : {"agr", "agree", "failed: off", "failed: a\nb\n", "else\n"}) {
+    notes.write_note("integer-dots", damaged);
+    n_tests = 0;
+    EXPECT_EQ(problem(passing_test), "") << damaged;
+    EXPECT_EQ(n_tests, 1) << damaged;
+    EXPECT_EQ(problem(failing_test), "") << "the result of the test is kept";
+    EXPECT_EQ(n_tests, 1) << damaged;
+  }
+}
 
 TEST(SelfTest, DetectsAWrongResult) {
   WrongWhenFast wrong(vulkan_backend());

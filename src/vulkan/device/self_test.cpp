@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "bitaxon/error.h"
@@ -15,6 +17,7 @@
 #include "core/step.h"
 #include "formats/nf4_codebook.h"
 #include "formats/weight_format.h"
+#include "platform/printable.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -193,6 +196,23 @@ std::string problem_with_few_rows(Backend& backend, const TestWeight& stored, st
   return "";
 }
 
+/// A note is one whole line: "agree", or "failed: " and the problem.
+constexpr std::string_view kAgree = "agree\n";
+constexpr std::string_view kFailed = "failed: ";
+
+std::string note_of(const std::string& problem) {
+  return problem.empty() ? std::string(kAgree)
+                         : fmt::format("{}{}\n", kFailed, printable(problem, 400));
+}
+
+/// The problem that a note names, or an empty string if the test agreed. A damaged note counts as
+/// missing.
+std::optional<std::string> result_in(std::string_view note) {
+  if (note == kAgree) return "";
+  if (!note.starts_with(kFailed) || note.find('\n') != note.size() - 1) return std::nullopt;
+  return printable(note.substr(kFailed.size(), note.size() - kFailed.size() - 1), 400);
+}
+
 }  // namespace
 
 std::string fast_product_problem(Backend& backend) {
@@ -227,25 +247,24 @@ std::string few_rows_problem(Backend& backend) {
 
 std::string problem_of_variant(Backend& backend, const char* variant, std::string (*test)(Backend&),
                                const PipelineCache& notes, const Failure& failure) {
-  constexpr const char* kAgree = "agree";
   std::string note(variant);
   std::ranges::replace(note, ' ', '-');
-  std::string found = notes.read_note(note);
-  if (found.empty()) {
-    try {
-      found = test(backend);
-      if (found.empty()) found = kAgree;
-      notes.write_note(note, found);
-    } catch (const Error& error) {
-      if (error.kind() == ErrorKind::internal) throw;
-      // If the test has lost the device, this run cannot go on, and the note keeps later runs from
-      // testing. After any other error, no note is written, so the next run tests again.
-      if (failure.happened()) notes.write_note(note, error.what());
-      failure.check();
-      found = error.what();
-    }
+  if (const auto known = result_in(notes.read_note(note)))
+    return known->empty() ? *known
+                          : fmt::format("{} ({} in the cache folder keeps this result)", *known,
+                                        notes.note_file(note).filename().string());
+  try {
+    std::string found = test(backend);
+    notes.write_note(note, note_of(found));
+    return found;
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::internal) throw;
+    // If the test has lost the device, this run cannot go on, and the note keeps later runs from
+    // testing. After any other error, no note is written, so the next run tests again.
+    if (failure.happened()) notes.write_note(note, note_of(error.what()));
+    failure.check();
+    return error.what();
   }
-  return found == kAgree ? "" : found;
 }
 
 }  // namespace bitaxon::vulkan

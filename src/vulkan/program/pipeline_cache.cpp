@@ -7,6 +7,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "platform/build_info.h"
 #include "platform/file.h"
 #include "vulkan/device/structure.h"
 #include "vulkan/program/shader.h"
@@ -38,6 +39,17 @@ std::uint64_t identity_of(const DeviceCaps& caps) {
   const std::uint64_t hash = XXH3_64bits_digest(state);
   XXH3_freeState(state);
   return hash;
+}
+
+/// A hash of everything that test results depend on: also of the program, which chooses the tiles and the
+/// sizes of workgroups, and of what the device says about subgroups and matrix units.
+std::uint64_t identity_of_results(const DeviceCaps& caps) {
+  std::string text =
+      fmt::format("{:x} {} {} {} {}", identity_of(caps), build_info().version, build_info().commit,
+                  caps.min_subgroup_size, caps.max_subgroup_size);
+  for (const MatrixShape& shape : caps.matrix_shapes)
+    text += fmt::format(" {}x{}x{}", shape.m, shape.n, shape.k);
+  return XXH3_64bits(text.data(), text.size());
 }
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
@@ -85,8 +97,9 @@ PipelineCache::PipelineCache(const Device& device, std::filesystem::path folder)
   const DeviceCaps& caps = device.caps();
   std::vector<std::byte> kept;
   if (!folder.empty()) {
-    file_ = folder / fmt::format("vulkan-{:04x}-{:04x}-{:016x}.pipelines", caps.vendor_id,
-                                 caps.device_id, identity_of(caps));
+    const std::string name = fmt::format("vulkan-{:04x}-{:04x}", caps.vendor_id, caps.device_id);
+    file_ = folder / fmt::format("{}-{:016x}.pipelines", name, identity_of(caps));
+    notes_ = folder / fmt::format("{}-{:016x}", name, identity_of_results(caps));
     kept = valid_cache(read_file(file_), caps);
   }
   if (!create(kept) && !kept.empty()) create({});
@@ -106,7 +119,8 @@ bool PipelineCache::create(std::span<const std::byte> kept) {
 PipelineCache::~PipelineCache() { save(); }
 
 std::filesystem::path PipelineCache::note_file(const std::string& name) const {
-  return file_.parent_path() / (file_.stem().string() + "." + name);
+  if (notes_.empty()) return {};
+  return notes_.parent_path() / (notes_.filename().string() + "." + name);
 }
 
 std::string PipelineCache::read_note(const std::string& name) const {

@@ -21,10 +21,12 @@ class PipelineCache {
   PipelineCache(const PipelineCache&) = delete;
   PipelineCache& operator=(const PipelineCache&) = delete;
 
-  /// Reads a note, a text file next to the cache file. Notes hold test results for this device,
-  /// driver and set of shaders. Empty if there is no such note.
+  /// Reads a note, a text file next to the cache file. Notes hold test results for this device, driver
+  /// and version of the program. Empty if there is no such note.
   std::string read_note(const std::string& name) const;
   void write_note(const std::string& name, const std::string& text) const noexcept;
+  /// The path of a note. Empty if nothing is kept.
+  std::filesystem::path note_file(const std::string& name) const;
 
   /// The VkPipelineCache; VK_NULL_HANDLE if the driver cannot create one.
   VkPipelineCache handle() const { return cache_.get(); }
@@ -33,12 +35,10 @@ class PipelineCache {
   void save() noexcept;
 
  private:
-  std::filesystem::path note_file(const std::string& name) const;
-
   bool create(std::span<const std::byte> kept);
 
   const Device& device_;
-  std::filesystem::path file_;
+  std::filesystem::path file_, notes_;
   PipelineCacheHandle cache_;
   bool changed_ = false;
 };
