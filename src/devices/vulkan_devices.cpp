@@ -38,8 +38,7 @@ std::string matrix_text(const DeviceCaps& caps) {
   std::vector<std::string> shapes;
   for (const vulkan::MatrixShape& shape : caps.matrix_shapes)
     shapes.push_back(fmt::format("{}x{}x{}", shape.m, shape.n, shape.k));
-  if (shapes.empty()) return "no";
-  return fmt::format("{}{}", fmt::join(shapes, ", "),
+  return fmt::format("{}{}", shapes.empty() ? "no" : fmt::format("{}", fmt::join(shapes, ", ")),
                      vulkan::has_matrix_shaders() ? "" : "; this build lacks the shaders for them");
 }
 

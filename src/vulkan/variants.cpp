@@ -15,28 +15,37 @@ std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
   const auto tried = [&](VariantChoice plain, const char* variant, std::string (*test)(Backend&)) {
     const std::string problem = problem_of_variant(backend, variant, test, notes, failure);
     if (problem.empty()) return VariantChoice{plain.kernels, variant, "the self-test agrees"};
-    plain.reason = fmt::format("the self-test of the {} failed: {}", variant, problem);
+    plain.reason = fmt::format("the self-test of {} failed: {}", variant, problem);
     return plain;
   };
   VariantChoice many{"products of many rows, fast", "float32", ""};
   const auto use = [&](const TileVariant& variant) {
     device.set_tiles(variant.matrix_tile, variant.float16_tiles);
   };
-  std::string reason;
-  const auto works = [&](const char* variant, const char* first_tiles) {
-    use(tile_variant(first_tiles));
-    const VariantChoice found = tried(many, variant, fast_product_problem);
-    reason += (reason.empty() ? "" : "; ") +
-              (found.variant == variant ? fmt::format("the self-test of the {} agrees", variant)
-                                        : found.reason);
-    return found.variant == variant;
-  };
-  if (matrix_units(device.caps()) && !works("matrix units", "matrix-64"))
-    device.forget_matrix_units();
-  if (device.caps().packed_halves && !works("packed halves", "float16"))
-    device.forget_packed_halves();
-  many.reason = reason.empty() ? "no matrix units, no packed halves" : reason;
-  many = choose_tiles(backend, tiles, tile_variants(device.caps()), many, notes, use);
+  std::vector<TileVariant> working;
+  bool have_units = false;
+  bool have_halves = false;
+  for (const TileVariant& variant : tile_variants(device.caps())) {
+    if (variant.matrix_tile != 0 || variant.float16_tiles) {
+      use(variant);
+      const VariantChoice found = tried(many, variant.name, fast_product_problem);
+      const bool works = found.variant == variant.name;
+      many.reason +=
+          (many.reason.empty() ? "" : "; ") +
+          (works ? fmt::format("the self-test of {} agrees", variant.name) : found.reason);
+      if (!works) continue;
+    }
+    working.push_back(variant);
+    have_units = have_units || variant.matrix_tile != 0;
+    have_halves = have_halves || variant.float16_tiles;
+  }
+  if (!have_units) device.forget_matrix_units();
+  if (!have_halves) device.forget_packed_halves();
+  if (many.reason.empty())
+    many.reason = has_matrix_shaders()
+                      ? "no matrix units, no packed halves"
+                      : "no shaders for matrix units in this build, no packed halves";
+  many = choose_tiles(backend, tiles, working, many, notes, use);
   // The self-test multiplies with integer dots as long as the device has not forgotten them.
   VariantChoice dots{"affine codes, few rows", "no integer dots", "they are not fast here"};
   if (device.caps().fast_integer_dots) {

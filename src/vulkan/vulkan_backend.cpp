@@ -371,8 +371,8 @@ VulkanBackend& vulkan_backend(const Backend& backend) {
 
 std::shared_ptr<Backend> open_vulkan_backend(const VulkanOptions& options) {
   auto backend = std::make_shared<VulkanBackend>(options);
-  if (options.shader_dir.empty()) backend->try_variants();
   check_tiles(options.tiles, backend->device_caps());
+  if (options.shader_dir.empty()) backend->try_variants();
   return backend;
 }
 

@@ -55,7 +55,13 @@ TEST(TileVariants, AreThoseThatADeviceCanRun) {
   caps.shader_float16 = caps.memory_model = true;
   caps.matrix_shapes = {{16, 16, 16}};
   caps.min_subgroup_size = caps.max_subgroup_size = 32;
+  caps.max_group_invocations = caps.max_group_size[0] = 1024;
+  caps.max_shared_bytes = 65536;
   EXPECT_EQ(names(caps), "matrix-64 matrix-128 float16 float32");
+  caps.max_shared_bytes = 16384;
+  EXPECT_EQ(names(caps), "matrix-64 float16 float32");
+  expect_error([&] { vulkan::check_tiles("matrix-128", caps); }, ErrorKind::unsupported,
+               {"matrix-128 needs shared memory for such a tile"});
 }
 
 TEST(TileChoice, RefusesAnUnknownVariant) {
@@ -79,6 +85,11 @@ VariantChoice choice_in(const std::filesystem::path& folder, const std::string& 
                               });
 }
 
+void write_note(const TemporaryFolder& folder, std::string_view text) {
+  for (const auto& file : std::filesystem::directory_iterator(folder.path()))
+    if (file.path().extension() == ".tiles") folder.write(file.path().filename().string(), text);
+}
+
 TEST(TileChoice, IsMeasuredOnceAndKept) {
   const TemporaryFolder folder;
   std::vector<std::string> used;
@@ -99,16 +110,29 @@ TEST(TileChoice, IsMeasuredOnceAndKept) {
 TEST(TileChoice, FollowsTheNoteUnlessItIsDamaged) {
   const TemporaryFolder folder;
   choice_in(folder.path());
-  const auto write = [&](std::string_view text) {
-    for (const auto& file : std::filesystem::directory_iterator(folder.path()))
-      if (file.path().extension() == ".tiles") folder.write(file.path().filename().string(), text);
-  };
-  write("matrix-128\nit was faster");
+  write_note(folder, "matrix-128\nit was faster");
   EXPECT_EQ(choice_in(folder.path()).variant, "matrix-128");
   for (const char* damaged : {"", "matrix-128", "large\nit was faster"}) {
-    write(damaged);
+    write_note(folder, damaged);
     EXPECT_NE(choice_in(folder.path()).reason.find("took"), std::string::npos) << damaged;
   }
+}
+
+TEST(TileChoice, LeavesOutAVariantThatEndedAnEarlierRun) {
+  const TemporaryFolder folder;
+  choice_in(folder.path());
+  write_note(folder, "measuring matrix-64 matrix-128");
+  std::vector<std::string> used;
+  const VariantChoice choice = choice_in(folder.path(), "", &used);
+  used.pop_back();
+  EXPECT_EQ(used, (std::vector<std::string>{"float16", "float32"}));
+  EXPECT_NE(choice.reason.find("an earlier run ended while it measured matrix-128"),
+            std::string::npos)
+      << choice.reason;
+  EXPECT_EQ(choice_in(folder.path()).reason, choice.reason) << "the choice is kept";
+
+  write_note(folder, "measuring matrix-64 matrix-128 float16 float32");
+  EXPECT_EQ(choice_in(folder.path()).variant, "float32");
 }
 
 TEST(TileChoice, IsNotMeasuredIfItCannotBeKept) {
@@ -122,6 +146,17 @@ TEST(TileChoice, IsTheOneThatIsAskedFor) {
   std::vector<std::string> used;
   EXPECT_EQ(choice_in(folder.path(), "matrix-128", &used).variant, "matrix-128");
   EXPECT_EQ(used, std::vector<std::string>{"matrix-128"});
+}
+
+TEST(TileChoice, RefusesAVariantThatFailsItsTest) {
+  expect_error(
+      [] {
+        vulkan::choose_tiles(vulkan_backend(), "matrix-64", {vulkan::tile_variant("float32")},
+                             {"products", "", "the self-test of matrix-64 failed: off by 1"},
+                             vulkan::PipelineCache(TestGpu().device(), ""),
+                             [](const vulkan::TileVariant&) {});
+      },
+      ErrorKind::unsupported, {"tiles: matrix-64 computes wrong results here", "off by 1"});
 }
 
 }  // namespace

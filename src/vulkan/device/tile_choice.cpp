@@ -8,7 +8,9 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "bitaxon/error.h"
@@ -24,6 +26,8 @@ namespace bitaxon::vulkan {
 namespace {
 
 constexpr const char* kNote = "tiles";
+/// The beginning of the note while variants are measured.
+constexpr std::string_view kMeasuring = "measuring";
 constexpr int kProducts = 8;
 constexpr int kPasses = 5;
 /// How much faster than an earlier variant a variant must be to be preferred: less is noise.
@@ -87,18 +91,46 @@ struct TileChoice {
 using Variants = std::vector<TileVariant>;
 using Use = std::function<void(const TileVariant&)>;
 
-TileChoice measure(Backend& backend, const Variants& variants, const Use& use) {
+bool contains_word(std::string_view words, std::string_view word) {
+  for (const auto part : std::views::split(words, ' '))
+    if (std::string_view(part.begin(), part.end()) == word) return true;
+  return false;
+}
+
+/// The variants that an earlier run was measuring when it ended. A driver may crash or lose the device,
+/// so each of them is measured only once.
+std::string names_in(const std::string& note) {
+  return note.starts_with(kMeasuring) ? note.substr(kMeasuring.size()) : "";
+}
+
+/// Measures the variants. The last one is that of float32, which needs no test.
+TileChoice measure(Backend& backend, const Variants& variants, const PipelineCache& notes,
+                   const Use& use) {
   Products products(backend, device_caps(backend).type == DeviceType::cpu);
-  TileChoice choice{variants[0], ""};
+  std::string ended = names_in(notes.read_note(kNote));
+  TileChoice choice{variants.back(), ""};
   double best = std::numeric_limits<double>::infinity();
   for (const TileVariant& variant : variants) {
+    const std::string_view comma = choice.reason.empty() ? "" : ", ";
+    if (contains_word(ended, variant.name)) {
+      choice.reason +=
+          fmt::format("{}an earlier run ended while it measured {} ({} in the cache folder)", comma,
+                      variant.name, notes.note_file(kNote).filename().string());
+      continue;
+    }
+    notes.write_note(kNote, fmt::format("{}{} {}", kMeasuring, ended, variant.name));
     use(variant);
-    const double seconds = products.seconds();
-    choice.reason += fmt::format("{}{} took {:.3g} ms", choice.reason.empty() ? "" : ", ",
-                                 variant.name, 1e3 * seconds);
-    if (seconds >= kLead * best) continue;
-    best = seconds;
-    choice.variant = variant;
+    try {
+      const double seconds = products.seconds();
+      choice.reason += fmt::format("{}{} took {:.3g} ms", comma, variant.name, 1e3 * seconds);
+      if (seconds >= kLead * best) continue;
+      best = seconds;
+      choice.variant = variant;
+    } catch (const Error& error) {
+      // After the loss of the device, the note stays, so that the next run leaves this variant out.
+      if (error.kind() == ErrorKind::internal || error.kind() == ErrorKind::device) throw;
+      choice.reason += fmt::format("{}{} failed: {}", comma, variant.name, error.what());
+    }
   }
   return choice;
 }
@@ -120,11 +152,13 @@ std::optional<TileChoice> read(const std::string& note, const Variants& variants
 TileChoice measured_once(Backend& backend, const Variants& variants, const PipelineCache& notes,
                          const Use& use) {
   const TileChoice first{variants[0], "not measured, because the result could not be kept"};
-  if (const auto kept = read(notes.read_note(kNote), variants)) return *kept;
+  const std::string found = notes.read_note(kNote);
+  if (const auto kept = read(found, variants)) return *kept;
   // Tries whether a note can be kept, before it measures.
-  notes.write_note(kNote, "measuring");
-  if (notes.read_note(kNote) != "measuring") return first;
-  const TileChoice choice = measure(backend, variants, use);
+  const std::string begun = fmt::format("{}{}", kMeasuring, names_in(found));
+  notes.write_note(kNote, begun);
+  if (notes.read_note(kNote) != begun) return first;
+  const TileChoice choice = measure(backend, variants, notes, use);
   const std::string note = fmt::format("{}\n{}", choice.variant.name, choice.reason);
   notes.write_note(kNote, note);
   return notes.read_note(kNote) == note ? choice : first;
@@ -140,11 +174,13 @@ const TileVariant& tile_variant(const std::string& name) {
 }
 
 std::vector<TileVariant> tile_variants(const DeviceCaps& caps) {
-  const bool has_units = matrix_units(caps).has_value();
   std::vector<TileVariant> variants;
-  for (const TileVariant& variant : kTileVariants)
-    if ((has_units || variant.matrix_tile == 0) && (caps.packed_halves || !variant.float16_tiles))
+  for (const TileVariant& variant : kTileVariants) {
+    const std::uint32_t size = variant.matrix_tile;
+    if (size == 0 ? caps.packed_halves || !variant.float16_tiles
+                  : matrix_tile(caps, size, size).has_value())
       variants.push_back(variant);
+  }
   return variants;
 }
 
@@ -152,7 +188,11 @@ void check_tiles(const std::string& name, const DeviceCaps& caps) {
   if (name.empty()) return;
   const TileVariant& variant = tile_variant(name);
   const char* lacks = nullptr;
-  if (variant.matrix_tile != 0 && !matrix_units(caps)) lacks = "matrix units";
+  const std::uint32_t size = variant.matrix_tile;
+  if (size != 0 && !matrix_units(caps))
+    lacks = "matrix units";
+  else if (size != 0 && !matrix_tile(caps, size, size))
+    lacks = "shared memory for such a tile";
   if (variant.float16_tiles && !caps.packed_halves) lacks = "float16 arithmetic";
   if (lacks == nullptr) return;
   throw Error(ErrorKind::unsupported,
@@ -164,6 +204,10 @@ VariantChoice choose_tiles(Backend& backend, const std::string& wanted,
                            const std::vector<TileVariant>& variants, VariantChoice choice,
                            const PipelineCache& notes, const Use& use) {
   const TileVariant* asked = find_variant(variants, wanted);
+  if (asked == nullptr && !wanted.empty())
+    throw Error(ErrorKind::unsupported,
+                fmt::format("vulkan: tiles: {} computes wrong results here: {}", printable(wanted),
+                            choice.reason));
   TileChoice chosen{variants[0], ""};
   if (asked != nullptr)
     chosen = {*asked, "it is asked for"};

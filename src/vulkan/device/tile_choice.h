@@ -34,11 +34,13 @@ std::vector<TileVariant> tile_variants(const DeviceCaps& caps);
 /// such variant, and Error(unsupported) if it needs what the device lacks.
 void check_tiles(const std::string& name, const DeviceCaps& caps);
 
-/// Chooses one of `variants` and returns `choice` with it. If `wanted` names one of them, it is taken.
-/// Otherwise the variants are measured once for a device, driver and version of the program, and the
-/// result is kept in a note beside the pipeline cache: a later run that measures again could choose
-/// another one, and its results would have other bits. For the same reason nothing is measured if notes
-/// cannot be kept; then the first variant is taken. `use` makes the backend use a variant.
+/// Chooses one of `variants`, those whose self-tests agree, and returns `choice` with it. If `wanted`
+/// names one of them, it is taken; if it names another one, throws Error(unsupported) with the reason of
+/// `choice`. Otherwise the variants are measured once for a device, driver and version of the program,
+/// and the result is kept in a note beside the pipeline cache: a later run that measures again could
+/// choose another one, and its results would have other bits. For the same reason nothing is measured if
+/// notes cannot be kept; then the first variant is taken. A variant that ended an earlier run while it
+/// was measured is left out. `use` makes the backend use a variant.
 VariantChoice choose_tiles(Backend& backend, const std::string& wanted,
                            const std::vector<TileVariant>& variants, VariantChoice choice,
                            const PipelineCache& notes,
