@@ -284,8 +284,11 @@ void add_groups(std::vector<OpCase>& cases) {
       cases.push_back(make("one_row_of" + suffix, kEdge, one_row(400, spec)));
       Spec ragged = spec;
       ragged.segments = ragged_segments();
-      cases.push_back(
-          make("ragged_of" + suffix, dtype == DType::f16 ? kEdge : kEdge | kExhaustive, ragged));
+      // Every mode has a case that suits matrix units.
+      const unsigned tags = dtype == DType::f32 ? kExhaustive
+                            : g.head_dim == 64  ? kEveryMode
+                                                : kPlain;
+      cases.push_back(make("ragged_of" + suffix, kEdge | tags, ragged));
     }
   // Past five windows, which end next to the end of a page.
   for (const std::int64_t window : {7, 63, 64, 65}) {

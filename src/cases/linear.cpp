@@ -177,9 +177,11 @@ std::vector<OpCase> linear_cases() {
   // Backends choose kernels by the size of the bucket. In each bucket, the last rows are not valid.
   for (Format format :
        {Format::f16, Format::q4_g64, Format::nf4_nested, Format::q8_g64, Format::nvfp4})
-    for (std::uint32_t bucket : {1U, 2U, 4U, 8U, 16U, 32U, 128U})
-      cases.push_back(make(fmt::format("bucket_{}_{}", bucket, name_of(format)),
-                           format == Format::f16 ? kEdge : kEdge | kExhaustive,
+    for (std::uint32_t bucket : {1U, 2U, 4U, 8U, 16U, 32U, 128U}) {
+      // Every mode has products of many rows, with the tiles of each device.
+      const unsigned many = bucket == 128 ? tags_of(format) : unsigned{kPlain};
+      const unsigned tags = format == Format::f16 || many != kPlain ? many : unsigned{kExhaustive};
+      cases.push_back(make(fmt::format("bucket_{}_{}", bucket, name_of(format)), kEdge | tags,
                            {.format = format,
                             .rows = 70,
                             .cols = 192,
@@ -187,6 +189,7 @@ std::vector<OpCase> linear_cases() {
                             .capacity = bucket,
                             .norm = true,
                             .residual = true}));
+    }
   cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(16, 0), .capacity = 16}));
   cases.push_back(make("most_rows", kEdge,
                        {.rows = 5, .cols = 16, .segments = one_segment(512, 0), .capacity = 512}));
