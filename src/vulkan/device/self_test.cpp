@@ -4,20 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <numeric>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include "bitaxon/error.h"
 #include "bitaxon/ops.h"
-#include "core/half.h"
-#include "core/mix64.h"
-#include "core/plan.h"
-#include "core/step.h"
-#include "formats/nf4_codebook.h"
-#include "formats/weight_format.h"
 #include "platform/printable.h"
+#include "vulkan/device/trial.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -39,96 +34,18 @@ constexpr double kTolerance = 2e-3;
 /// The largest relative error of an exact product.
 constexpr double kExactTolerance = 1e-5;
 
-/// Generates pseudorandom numbers in [-1, 1). The numbers are the same in every run.
-class Numbers {
- public:
-  float next() {
-    return static_cast<float>(static_cast<std::int32_t>(mix64(count_++) >> 32)) * 0x1p-31F;
-  }
-
- private:
-  std::uint64_t count_ = 0;
-};
-
-/// A synthetic weight in a form that a checkpoint may contain.
-struct TestWeight {
-  WeightDesc desc;
-  std::vector<std::byte> data, scales, biases;
-
-  WeightParts parts() const {
-    WeightParts parts{.data = data, .scales = scales, .biases = biases};
-    if (desc.format == WeightFormat::codebook)
-      parts.quant_map = std::as_bytes(std::span(kNf4Codebook));
-    return parts;
-  }
-};
-
-std::vector<std::byte> random_floats(DType dtype, std::uint64_t size_bytes, Numbers& numbers) {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(size_bytes));
-  for (std::size_t at = 0; at < bytes.size(); at += size_of(dtype)) {
-    const float value = numbers.next();
-    const std::uint16_t half = dtype == DType::f16 ? f32_to_f16(value) : f32_to_bf16(value);
-    if (dtype == DType::f32)
-      std::memcpy(bytes.data() + at, &value, sizeof(value));
-    else
-      std::memcpy(bytes.data() + at, &half, sizeof(half));
-  }
-  return bytes;
-}
-
-std::vector<std::byte> random_codes(std::uint64_t size_bytes, Numbers& numbers) {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(size_bytes));
-  for (std::byte& byte : bytes)
-    byte = static_cast<std::byte>(static_cast<int>(128 + 128 * numbers.next()));
-  return bytes;
-}
-
-TestWeight random_weight(WeightFormat format, DType dtype, std::int64_t n_cols, Numbers& numbers) {
-  TestWeight weight;
-  WeightDesc& desc = weight.desc;
-  desc.name = "self-test";
-  desc.format = format;
-  desc.rows = kOuts;
-  desc.cols = n_cols;
-  desc.dtype = desc.bias_dtype = dtype;
-  const bool dense = format == WeightFormat::dense;
-  if (!dense) desc.group_size = 32;
-  const PartBytes bytes = part_bytes(desc);
-  weight.data =
-      dense ? random_floats(dtype, bytes.data, numbers) : random_codes(bytes.data, numbers);
-  weight.scales = random_floats(dtype, bytes.scales, numbers);
-  weight.biases = random_floats(dtype, bytes.biases, numbers);
-  return weight;
-}
-
-/// The product of the weight and the first `n_valid` of `n_rows` rows.
+/// The product of the weight and the first `n_valid` of `n_rows` rows of x.
 std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight>& weight,
                             const std::vector<float>& x, std::int64_t n_rows, std::uint32_t n_valid,
                             Precision precision) {
-  auto graph = std::make_shared<Graph>();
-  graph->set_label("self-test");
-  const Tensor input = graph->input(DType::f32, {n_rows, weight->shape[2]});
-  const Tensor y = linear(input, graph->weight(weight));
-  graph->mark_output(y);
-  const auto plan = schedule(graph, *backend.description());
-  const Buffer arena = backend.allocate(plan->arena_bytes, BufferUse::activations);
-  const auto place = [&](const Tensor& tensor) {
-    return plan->values[static_cast<std::size_t>(tensor.id())].offset_bytes;
-  };
-  backend.upload(arena, place(input), std::as_bytes(std::span(x)));
-  const Executable executable =
-      backend.compile(plan, {.arena = arena,
-                             .state = {},
-                             .precision = precision,
-                             .state_layout = std::make_shared<const StateLayout>()});
-  StepBuffer step;
-  step.n_rows = n_valid;
-  step.n_segments = 1;
-  step.segments[0].n_rows = n_valid;
-  backend.wait(backend.submit(executable, step));
-  std::vector<float> result(n_valid * static_cast<std::size_t>(kOuts));
-  backend.download(arena, place(y), std::as_writable_bytes(std::span(result)));
-  return result;
+  Trial trial;
+  const auto bytes = std::as_bytes(std::span(x));
+  const Tensor input =
+      trial.input(DType::f32, {n_rows, weight->shape[2]}, {bytes.begin(), bytes.end()});
+  trial.output = linear(input, trial.graph->weight(weight));
+  trial.graph->mark_output(trial.output);
+  trial.set_rows(n_valid);
+  return run(backend, trial, precision, n_valid * static_cast<std::size_t>(kOuts));
 }
 
 /// The size of the difference, relative to the size of `expected` (L2). NaN if a number is NaN.
@@ -145,7 +62,7 @@ double relative_error(const std::vector<float>& actual, const std::vector<float>
 
 /// Compares the fast product of this weight with the exact product. Returns a description of the
 /// difference, or an empty string if both products agree.
-std::string problem_with(Backend& backend, const TestWeight& stored, Numbers& numbers) {
+std::string problem_with(Backend& backend, const TrialWeight& stored, Numbers& numbers) {
   const auto weight = backend.pack(stored.desc, stored.parts());
   std::vector<float> x(static_cast<std::size_t>(kRows * stored.desc.cols));
   for (float& value : x) value = numbers.next();
@@ -158,16 +75,84 @@ std::string problem_with(Backend& backend, const TestWeight& stored, Numbers& nu
       relative, stored.desc.format_name(), kTolerance);
 }
 
-TestWeight random_codes_of(int bits, Numbers& numbers) {
-  TestWeight weight = random_weight(WeightFormat::affine, DType::f16, kCodeCols, numbers);
-  if (bits == weight.desc.bits) return weight;
-  weight.desc.bits = bits;
-  weight.data = random_codes(part_bytes(weight.desc).data, numbers);
-  return weight;
+/// Runs the graph in both precisions and compares the first `n` elements of its output.
+std::string problem_with(Backend& backend, const char* what, const Trial& trial, std::size_t n) {
+  const double relative = relative_error(run(backend, trial, Precision::fast, n),
+                                         run(backend, trial, Precision::exact, n));
+  if (relative <= kTolerance) return "";  // the comparison is false for NaN
+  return fmt::format("{} in halves is off by {:.2g} (relative L2), at most {:.2g} is expected",
+                     what, relative, kTolerance);
+}
+
+/// Attention of many rows, with keys before them.
+std::string attention_problem(Backend& backend, Numbers& numbers) {
+  constexpr std::int64_t kHeadDim = 64;
+  constexpr std::uint32_t kBefore = 30;
+  const AttentionForm form{.n_heads = 4, .n_kv_heads = 2};
+  constexpr std::int64_t kPages = (kBefore + kValidRows + kPageRows - 1) / kPageRows;
+  Trial trial;
+  trial.layout.page_groups = {{.window = {}, .n_pages = kPages, .pages_per_slot = kPages}};
+  for (const char* name : {"keys", "values"}) {
+    trial.layout.add_pages(name, DType::f16, form.n_kv_heads * kHeadDim, 0);
+    trial.state.push_back(
+        random_floats(DType::f16, trial.layout.tensors.back().size_bytes, numbers));
+  }
+  const std::int64_t width = form.n_heads * kHeadDim;
+  const auto q_bytes = static_cast<std::uint64_t>(kRows * width) * sizeof(float);
+  const Tensor q =
+      trial.input(DType::f32, {kRows, width}, random_floats(DType::f32, q_bytes, numbers));
+  trial.output =
+      attention(q, trial.graph->state(trial.layout, 0), trial.graph->state(trial.layout, 1), form);
+  trial.graph->mark_output(trial.output);
+  trial.set_rows(kValidRows);
+  trial.step.segments[0].position = kBefore;
+  std::vector<std::uint32_t> pages(kPages);
+  std::iota(pages.begin(), pages.end(), 0U);
+  TableWriter(trial.step, trial.step.segments[0], 1).set(0, 0, pages);
+  return problem_with(backend, "attention", trial, kValidRows * static_cast<std::size_t>(width));
+}
+
+/// Both halves of experts, with many rows for each expert.
+std::string experts_problem(Backend& backend, Numbers& numbers) {
+  constexpr std::int64_t kExperts = 4;
+  constexpr std::int64_t kTopK = 2;
+  constexpr std::int64_t kIntermediate = 96;
+  Trial trial;
+  const auto weight = [&](std::int64_t rows, std::int64_t cols) {
+    const TrialWeight stored = random_weight({.name = "self-test",
+                                              .format = WeightFormat::affine,
+                                              .n_matrices = kExperts,
+                                              .rows = rows,
+                                              .cols = cols,
+                                              .dtype = DType::f16},
+                                             numbers);
+    return trial.graph->weight(backend.pack(stored.desc, stored.parts()));
+  };
+  const auto floats = [&](std::int64_t cols) {
+    const auto bytes = static_cast<std::uint64_t>(kRows * cols) * sizeof(float);
+    return trial.input(DType::f32, {kRows, cols}, random_floats(DType::f32, bytes, numbers));
+  };
+  std::vector<std::int32_t> chosen;
+  for (std::int32_t row = 0; row < kRows; ++row)
+    for (const std::int32_t expert : {row % 4, (row + 1 + row / 4 % 3) % 4})
+      chosen.push_back(expert);
+  const auto bytes = std::as_bytes(std::span(chosen));
+  const Tensor experts = trial.input(DType::i32, {kRows, kTopK}, {bytes.begin(), bytes.end()});
+  const Tensor x = floats(kCodeCols);
+  const Tensor act = moe_swiglu(x, experts,
+                                {.gate = weight(kIntermediate, kCodeCols),
+                                 .up = weight(kIntermediate, kCodeCols),
+                                 .shared_gate = {},
+                                 .shared_up = {}});
+  trial.output = moe_down(act, experts, floats(kTopK + 1), weight(kCodeCols, kIntermediate), {}, x);
+  trial.graph->mark_output(trial.output);
+  trial.set_rows(kValidRows);
+  return problem_with(backend, "a product of experts", trial,
+                      kValidRows * static_cast<std::size_t>(kCodeCols));
 }
 
 /// Compares the products of few rows, in both precisions, with sums of decoded weights.
-std::string problem_with_few_rows(Backend& backend, const TestWeight& stored, std::uint32_t n_rows,
+std::string problem_with_few_rows(Backend& backend, const TrialWeight& stored, std::uint32_t n_rows,
                                   Numbers& numbers) {
   constexpr auto kCols = static_cast<std::size_t>(kCodeCols);
   const auto weight = backend.pack(stored.desc, stored.parts());
@@ -228,16 +213,28 @@ std::string fast_product_problem(Backend& backend) {
                            Form{WeightFormat::dense, DType::f32, kAlignedCols},
                            Form{WeightFormat::affine, DType::f16, kCodeCols},
                            Form{WeightFormat::codebook, DType::f32, kCodeCols}}) {
-    const TestWeight weight = random_weight(form.format, form.dtype, form.n_cols, numbers);
+    const TrialWeight weight = random_weight({.name = "self-test",
+                                              .format = form.format,
+                                              .rows = kOuts,
+                                              .cols = form.n_cols,
+                                              .dtype = form.dtype},
+                                             numbers);
     if (auto problem = problem_with(backend, weight, numbers); !problem.empty()) return problem;
   }
-  return "";
+  if (auto problem = experts_problem(backend, numbers); !problem.empty()) return problem;
+  return attention_problem(backend, numbers);
 }
 
 std::string few_rows_problem(Backend& backend) {
   Numbers numbers;
   for (const int bits : {4, 8}) {
-    const TestWeight weight = random_codes_of(bits, numbers);
+    const TrialWeight weight = random_weight({.name = "self-test",
+                                              .format = WeightFormat::affine,
+                                              .rows = kOuts,
+                                              .cols = kCodeCols,
+                                              .dtype = DType::f16,
+                                              .bits = bits},
+                                             numbers);
     for (const std::uint32_t n_rows : {1U, 4U})
       if (auto problem = problem_with_few_rows(backend, weight, n_rows, numbers); !problem.empty())
         return problem;

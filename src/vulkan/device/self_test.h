@@ -10,9 +10,9 @@
 
 namespace bitaxon::vulkan {
 
-/// Multiplies small matrices in several forms, with precision "exact" and with precision "fast".
-/// Returns a description of the first problem with a fast result, or an empty string if all fast
-/// results are right.
+/// Computes products of many rows in several forms, experts and attention, with precision "exact" and
+/// with precision "fast". Returns a description of the first problem with a fast result, or an empty
+/// string if all fast results are right.
 std::string fast_product_problem(Backend& backend);
 
 /// Multiplies small matrices of affine codes of 4 and 8 bits by few rows, with both precisions. Returns
