@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "support/temporary_folder.h"
+#include "vulkan/device/result.h"
 #include "vulkan_tests/test_gpu.h"
 
 namespace bitaxon::test {
@@ -96,6 +97,20 @@ class PipelineCacheOnDisk : public testing::Test {
     std::ifstream stream(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(stream), {}};
   }
+  /// What the driver gives for a cache without pipelines.
+  std::vector<std::byte> data_of_driver() const {
+    const vulkan::Functions& fn = gpu_.device().fn();
+    const PipelineCache cache(gpu_.device(), {});
+    std::size_t size = 0;
+    vulkan::check(fn.vkGetPipelineCacheData(gpu_.device().handle(), cache.handle(), &size, nullptr),
+                  "vkGetPipelineCacheData", "cache");
+    std::vector<std::byte> data(size);
+    vulkan::check(
+        fn.vkGetPipelineCacheData(gpu_.device().handle(), cache.handle(), &size, data.data()),
+        "vkGetPipelineCacheData", "cache");
+    data.resize(size);
+    return data;
+  }
   TestGpu gpu_;
   TemporaryFolder folder_;
 };
@@ -107,7 +122,10 @@ TEST_F(PipelineCacheOnDisk, WritesAFileThatIsValidForItsDevice) {
   EXPECT_EQ(files[0].filename().string().rfind("vulkan-", 0), 0U);
   EXPECT_EQ(files[0].extension(), ".pipelines");
   const std::string text = text_of(files[0]);
-  EXPECT_FALSE(vulkan::valid_cache(std::as_bytes(std::span(text)), gpu_.device().caps()).empty());
+  std::vector<std::byte> valid = data_of_driver();
+  // The data of Mesa 26 for CPUs are shorter than the header that Vulkan demands.
+  if (valid.size() < sizeof(VkPipelineCacheHeaderVersionOne)) valid.clear();
+  EXPECT_EQ(vulkan::valid_cache(std::as_bytes(std::span(text)), gpu_.device().caps()), valid);
 }
 
 TEST_F(PipelineCacheOnDisk, WritesNothingWithoutChanges) {
