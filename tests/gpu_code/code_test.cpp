@@ -66,6 +66,18 @@ TEST(MachineCode, ABranchForwardIsNoLoop) {
   EXPECT_TRUE(analyse_amd("BB0:\n s_cbranch_scc1 BB1\n v_nop\nBB1:\n s_endpgm\n").loops.empty());
 }
 
+TEST(MachineCode, FindsLoopsOfNvidiaWithAndWithoutACondition) {
+  for (const char* branch : {"bra L1", "@!p0 bra L1 // delay=5", "bra !up0 L1   // delay=5"}) {
+    const std::string text = std::string(
+                                 "block 0 L0 [] -> {\n  nop\n} -> [1]\nblock 1 L1 [0, 1] -> {\n"
+                                 "  r0 = ffma r1 r2 r0\n  ") +
+                             branch + "\n} -> [1]\n";
+    const MachineCode code = analyse_nvidia(text);
+    ASSERT_EQ(code.loops.size(), 1u) << branch;
+    EXPECT_EQ(code.loops[0].own.products, 1) << branch;
+  }
+}
+
 KernelFacts q4_facts() {
   KernelFacts facts;
   facts.kind = KernelKind::vec;

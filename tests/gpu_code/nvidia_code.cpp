@@ -84,8 +84,10 @@ MachineCode analyse_nvidia(std::string_view text) {
     code.push_back({.counts = counts_of(line)});
     const std::string_view operation = operation_of(line);
     if (!operation.starts_with("bra ")) continue;
-    // Labels of blocks further down are not known yet. Loops need only those further up.
-    const std::string_view name = operation.substr(4, operation.find_last_not_of(' ') - 3);
+    // Labels of blocks further down are not known yet. Loops need only those further up. Mesa 26 prints
+    // the condition before the label: "bra !up0 L11".
+    std::string_view name = operation.substr(0, operation.find_last_not_of(' ') + 1);
+    name.remove_prefix(name.rfind(' ') + 1);
     if (const auto target = labels.find(name); target != labels.end())
       code.back().target = target->second;
   }
