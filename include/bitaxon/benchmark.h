@@ -1,6 +1,7 @@
 // Measures the speed of a model on devices, and computes the best speed that the devices allow.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -69,12 +70,22 @@ struct BX_API RateRange {
   void add(const DeviceRates& rates);
 };
 
-/// The shortest time that a test can take at the device's rates. A step takes the time to read its
-/// bytes or the time to compute its operations, whichever is longer. The limit is the sum over the
-/// steps.
+/// What the time of a step is compared with.
+enum class BenchRate : std::uint8_t {
+  read,      ///< its bytes at DeviceRates::read_bytes_per_s
+  float32,   ///< its operations at DeviceRates::f32_flops_per_s
+  matrix,    ///< its operations at DeviceRates::matrix_flops_per_s, where matrix units compute
+  launches,  ///< its dispatches, each at DeviceRates::dispatch_s
+};
+inline constexpr std::size_t kBenchRates = 4;
+BX_API std::string_view name_of(BenchRate rate);
+
+/// The shortest time that a test can take at the device's rates. A step takes at least the longest of
+/// three times: to read its bytes, to compute its operations, and to launch its dispatches, one behind
+/// the other. The limit is the sum over the steps.
 struct BenchLimit {
   double seconds = 0;
-  bool by_reading = true;  ///< summed over all steps, reading takes longer than computing
+  BenchRate rate = BenchRate::read;  ///< takes the longest time, summed over all steps
 };
 
 struct BenchRecord {
@@ -82,8 +93,12 @@ struct BenchRecord {
   Spread seconds;                     ///< time of the whole test
   std::int64_t n_tokens = 0;          ///< tokens of all sequences
   StepWork work;                      ///< work of all steps
+  std::size_t n_dispatches = 0;       ///< dispatches of the last step; on a CPU, nodes
   std::optional<BenchLimit> limit;    ///< empty if the device's rates were not measured
   std::optional<double> temperature;  ///< degrees Celsius after the last run
+  /// The time of all steps at each rate alone, with a BenchRate as index. 0 if the rate was not
+  /// measured, or does not count in this test.
+  std::array<double, kBenchRates> seconds_at = {};
 
   double tokens_per_sec() const { return static_cast<double>(n_tokens) / seconds.median; }
   std::optional<double> limit_tokens_per_sec() const {
@@ -92,6 +107,11 @@ struct BenchRecord {
   /// The time of the limit divided by the measured time. The best possible value is 1.
   std::optional<double> limit_share() const {
     return limit ? std::optional(limit->seconds / seconds.median) : std::nullopt;
+  }
+  /// The time at one rate alone divided by the measured time. Empty where seconds_at is 0.
+  std::optional<double> share_of(BenchRate rate) const {
+    const double at_rate = seconds_at[static_cast<std::size_t>(rate)];
+    return at_rate > 0 ? std::optional(at_rate / seconds.median) : std::nullopt;
   }
   /// The latency in a run that took `of_test` seconds: the time of one token in a decode test, else
   /// the time of the whole prompt.

@@ -187,23 +187,40 @@ void note_memory(const Backend& backend, BenchedDevice& device) {
   device.peak_bytes = std::max(device.peak_bytes, device.active_bytes);
 }
 
-/// Fills in the work and the limit of a record. A limit needs both rates of the device.
+/// The rate at which a step of `n_rows` rows of all sequences can compute. Only steps of several rows
+/// use matrix units.
+BenchRate arithmetic_of(const Model& model, const DeviceRates& rates, std::int64_t n_rows) {
+  const bool has_faster_units = rates.matrix_flops_per_s > rates.f32_flops_per_s;
+  return model.precision() == Precision::fast && n_rows > 1 && has_faster_units
+             ? BenchRate::matrix
+             : BenchRate::float32;
+}
+
+/// Fills in the work and the limit of a record. A limit needs the rates of reading and computing.
 void judge(Model& model, std::int64_t batch_size, const DeviceRates& rates, BenchRecord& record) {
   record.n_tokens = record.test.n_tokens * batch_size;
-  double read_seconds = 0, compute_seconds = 0;
   BenchLimit limit;
   for_each_step(
       record.test, batch_size, [&](std::int64_t n_rows, std::int64_t position, StepOutput output) {
         const StepWork work = model.work(n_rows, batch_size, position, {output});
         record.work.stored_bytes += work.stored_bytes;
         record.work.flops += work.flops;
-        const double read = static_cast<double>(work.stored_bytes) / rates.read_bytes_per_s;
-        const double compute = static_cast<double>(work.flops) / rates.f32_flops_per_s;
-        read_seconds += read;
-        compute_seconds += compute;
-        limit.seconds += std::max(read, compute);
+        double longest = 0;
+        const auto add = [&](BenchRate rate, double amount, double per_second) {
+          if (per_second <= 0) return;
+          record.seconds_at[static_cast<std::size_t>(rate)] += amount / per_second;
+          longest = std::max(longest, amount / per_second);
+        };
+        add(BenchRate::read, static_cast<double>(work.stored_bytes), rates.read_bytes_per_s);
+        const BenchRate arithmetic = arithmetic_of(model, rates, n_rows * batch_size);
+        add(arithmetic, static_cast<double>(work.flops),
+            arithmetic == BenchRate::matrix ? rates.matrix_flops_per_s : rates.f32_flops_per_s);
+        if (rates.dispatch_s > 0)
+          add(BenchRate::launches, static_cast<double>(record.n_dispatches), 1 / rates.dispatch_s);
+        limit.seconds += longest;
       });
-  limit.by_reading = read_seconds >= compute_seconds;
+  limit.rate = static_cast<BenchRate>(std::ranges::max_element(record.seconds_at) -
+                                      record.seconds_at.begin());
   if (rates.read_bytes_per_s > 0 && rates.f32_flops_per_s > 0) record.limit = limit;
 }
 
@@ -252,6 +269,20 @@ std::string_view name_of(BenchKind kind) {
       break;
   }
   return "decode";
+}
+
+std::string_view name_of(BenchRate rate) {
+  switch (rate) {
+    case BenchRate::read:
+      return "read";
+    case BenchRate::float32:
+      return "float32";
+    case BenchRate::matrix:
+      return "matrix";
+    case BenchRate::launches:
+      break;
+  }
+  return "launches";
 }
 
 void RateRange::add(const DeviceRates& rates) {
@@ -338,7 +369,9 @@ std::vector<BenchedDevice> measure(
       for (std::size_t d = 0; d < n_devices; ++d) {
         const double time = batches[d].run(tests[t]);
         if (round >= wish.n_warmup) seconds[t * n_devices + d].push_back(time);
-        devices[d].records[t].temperature = temperature_of(subjects[d].model->backend().caps());
+        const Backend& backend = subjects[d].model->backend();
+        devices[d].records[t].temperature = temperature_of(backend.caps());
+        devices[d].records[t].n_dispatches = backend.last_step().dispatches;
         ++done;
         if (on_progress) on_progress(done, total);
       }

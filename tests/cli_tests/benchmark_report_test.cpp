@@ -24,6 +24,7 @@ BenchRecord record(const BenchTest& test, const std::vector<double>& seconds) {
   record.n_tokens = test.n_tokens;
   record.work = {.stored_bytes = 1000, .flops = 2000};
   record.limit = BenchLimit{.seconds = seconds.front() / 4};
+  record.seconds_at = {seconds.front() / 4, seconds.front() / 8, 0, 0};
   return record;
 }
 
@@ -145,7 +146,10 @@ TEST(BenchmarkReport, MarksMissingMeasurements) {
   BenchedDevice& one = found.devices.front();
   one.rates = {};
   one.rates.add({.f32_flops_per_s = 3e9});
-  for (BenchRecord& record : one.records) record.limit.reset();
+  for (BenchRecord& record : one.records) {
+    record.limit.reset();
+    record.seconds_at[static_cast<std::size_t>(BenchRate::read)] = 0;
+  }
   for (const auto& text : {tool::table_text, tool::markdown_text}) {
     const std::string said = text(found);
     EXPECT_TRUE(holds(said, "reads not measured; multiplies and adds in float32 3.0 GFLOP/s"))
@@ -169,6 +173,41 @@ TEST(BenchmarkReport, MarksMissingMeasurements) {
   for (const char* field : {"limit", "limit_tokens_per_sec", "limit_share", "read_share"})
     EXPECT_TRUE(json["records"][0][field].is_null()) << field;
   EXPECT_EQ(json["records"][1]["limit"], "read") << "the limit of the other device";
+}
+
+TEST(BenchmarkReport, NamesTheLimitOfAGpu) {
+  Benchmark found = findings({0.5});
+  BenchedDevice& gpu = found.devices.front();
+  gpu.rates = {};
+  gpu.rates.add({.read_bytes_per_s = 2e9,
+                 .f32_flops_per_s = 3e9,
+                 .dispatch_s = 5e-6,
+                 .matrix_flops_per_s = 7e9});
+  BenchRecord& prefill = gpu.records[0];
+  prefill.limit = BenchLimit{.seconds = 0.25, .rate = BenchRate::matrix};
+  prefill.seconds_at = {0.125, 0, 0.25, 0.05};
+  BenchRecord& decode = gpu.records[2];
+  decode.limit = BenchLimit{.seconds = 0.4, .rate = BenchRate::launches};
+  decode.seconds_at = {0.1, 0.05, 0, 0.4};
+  prefill.n_dispatches = decode.n_dispatches = 110;
+  const std::string table = tool::table_text(found);
+  EXPECT_TRUE(holds(table, "; matrix units 7.0 GFLOP/s; ")) << table;
+  EXPECT_TRUE(std::regex_search(table, std::regex("prefill 8 +cpu .* matrix .* 50.0 %"))) << table;
+  EXPECT_TRUE(std::regex_search(table, std::regex("decode 4 at 8 +cpu .* launches .* 80.0 %")))
+      << table;
+  const std::string page = tool::page_text(found);
+  EXPECT_TRUE(holds(page, "<td>7.0 GFLOP/s</td><td>5.0 us</td>")) << page;
+  EXPECT_TRUE(holds(page, ">matrix units</td>") && holds(page, ">launches</td>")) << page;
+  const Json json = tool::report_json(found);
+  expect_keeps_to_schema("benchmark", json);
+  EXPECT_EQ(json["devices"][0]["matrix_flops_per_sec"], 7e9);
+  const Json& first = json["records"][0];
+  EXPECT_EQ(first["limit"], "matrix");
+  EXPECT_EQ(first["matrix_share"], 0.5);
+  EXPECT_EQ(first["read_share"], 0.25);
+  EXPECT_TRUE(first["float32_share"].is_null());
+  EXPECT_EQ(first["step_dispatches"], 110);
+  EXPECT_TRUE(json["records"][1]["step_dispatches"].is_null()) << "the other device is no GPU";
 }
 
 TEST(BenchmarkReport, JsonFollowsItsSchema) {

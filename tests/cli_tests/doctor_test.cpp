@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <regex>
 
 #include "program.h"
 #include "support/json_schema.h"
@@ -33,7 +34,10 @@ void expect_right(const Json& json) {
   }
   EXPECT_EQ(json["tokens"]["tokens"], 200);
   EXPECT_EQ(json["speed"]["tests"].size(), 3U);
-  for (const Json& test : json["speed"]["tests"]) EXPECT_GT(test["tokens_per_sec"], 0);
+  for (const Json& test : json["speed"]["tests"]) {
+    EXPECT_GT(test["tokens_per_sec"], 0);
+    EXPECT_GT(test["shares"]["read"], 0);
+  }
   EXPECT_GT(json["rates"]["float32_flops_per_sec"], 0);
 }
 
@@ -64,6 +68,10 @@ TEST(DoctorCli, EndsWithAVerdictOfThreeLines) {
   EXPECT_EQ(finished.status, 0) << finished.describe();
   EXPECT_NE(finished.out.find("greedy tokens are those of the cpu"), std::string::npos);
   EXPECT_NE(finished.out.find("\nvariant "), std::string::npos) << finished.out;
+  const std::regex decoding(
+      R"(decode 16 at 64: \S+ tokens/s, \S+ % of the \w+ limit )"
+      R"(\(read \S+ %, float32 \S+ %, launches \S+ %\); \d+ dispatches in a step\n)");
+  EXPECT_TRUE(std::regex_search(finished.out, decoding)) << finished.out;
   const std::size_t verdict = finished.out.find("\nverdict     results: right\n");
   ASSERT_NE(verdict, std::string::npos) << finished.out;
   const std::string end = finished.out.substr(verdict + 1);

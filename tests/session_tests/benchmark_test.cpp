@@ -5,6 +5,7 @@
 
 #include "bitaxon/session.h"
 #include "support/errors.h"
+#include "support/wrapped_backend.h"
 
 namespace bitaxon::test {
 namespace {
@@ -29,6 +30,68 @@ TEST(Benchmark, RunsEveryTestOnEveryDevice) {
       EXPECT_GT(record.work.flops, 0);
     }
   }
+}
+
+/// The records of a prefill of 4 tokens and of decoding 2, on a device with these rates and 10
+/// dispatches in a step.
+std::vector<BenchRecord> records_with(const DeviceRates& rates, Precision precision) {
+  const auto device = std::make_shared<WrappedBackend>(open_device("cpu").backend);
+  device->rates = rates;
+  device->counts = {.dispatches = 10, .submissions = 1};
+  LoadOptions load;
+  load.precision = precision;
+  Session session = load_session(find_model({.preset = "small", .random_codes = true}),
+                                 {.backend = device, .reason = {}}, load);
+  const BenchSubject subject{"gpu", &session.model};
+  return measure({&subject, 1}, {.seq_lengths = {4},
+                                 .depths = {0},
+                                 .n_warmup = 0,
+                                 .n_iterations = 1,
+                                 .n_decode_tokens = 2})
+      .front()
+      .records;
+}
+
+double at(const BenchRecord& record, BenchRate rate) {
+  return record.seconds_at[static_cast<std::size_t>(rate)];
+}
+
+TEST(BenchmarkLimits, FastPrefillIsLimitedByMatrixUnits) {
+  const DeviceRates rates = {.read_bytes_per_s = 1e15,
+                             .f32_flops_per_s = 1e9,
+                             .dispatch_s = 1e-9,
+                             .matrix_flops_per_s = 4e9};
+  const auto fast = records_with(rates, Precision::fast);
+  ASSERT_EQ(fast.size(), 3U);
+  const BenchRecord &prefill = fast[0], &decode = fast[2];
+  ASSERT_TRUE(prefill.limit && decode.limit);
+  EXPECT_EQ(prefill.limit->rate, BenchRate::matrix);
+  EXPECT_DOUBLE_EQ(prefill.limit->seconds, static_cast<double>(prefill.work.flops) / 4e9);
+  EXPECT_EQ(prefill.share_of(BenchRate::matrix), prefill.limit_share());
+  EXPECT_EQ(prefill.share_of(BenchRate::float32), std::nullopt);
+  // A step of one row uses no matrix units.
+  EXPECT_EQ(decode.limit->rate, BenchRate::float32);
+  EXPECT_DOUBLE_EQ(at(decode, BenchRate::float32), static_cast<double>(decode.work.flops) / 1e9);
+  EXPECT_EQ(at(decode, BenchRate::matrix), 0);
+  EXPECT_EQ(records_with(rates, Precision::exact)[0].limit->rate, BenchRate::float32);
+}
+
+TEST(BenchmarkLimits, DecodingIsLimitedByLaunches) {
+  const auto records = records_with(
+      {.read_bytes_per_s = 1e15, .f32_flops_per_s = 1e15, .dispatch_s = 1e-3}, Precision::fast);
+  const BenchRecord &prefill = records[0], &decode = records[2];
+  EXPECT_EQ(decode.limit->rate, BenchRate::launches);
+  EXPECT_DOUBLE_EQ(decode.limit->seconds, 2 * 10 * 1e-3);  // two steps of ten dispatches
+  EXPECT_DOUBLE_EQ(at(prefill, BenchRate::launches), 10 * 1e-3);
+  EXPECT_EQ(decode.n_dispatches, 10U);
+  EXPECT_EQ(name_of(decode.limit->rate), "launches");
+}
+
+TEST(BenchmarkLimits, ADeviceWithoutDispatchesReads) {
+  const auto records =
+      records_with({.read_bytes_per_s = 1e6, .f32_flops_per_s = 1e15}, Precision::fast);
+  EXPECT_EQ(records[2].limit->rate, BenchRate::read);
+  EXPECT_EQ(at(records[2], BenchRate::launches), 0);
 }
 
 TEST(Benchmark, RefusesATestBeyondTheLongestSequence) {

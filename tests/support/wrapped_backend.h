@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -66,6 +67,9 @@ class WrappedBackend final : public Backend {
   std::function<void(std::size_t size_bytes, BufferUse use)> before_allocation;
   /// Changes the bytes of every download.
   std::function<void(std::span<std::byte>)> change_download;
+  /// Take the place of the inner backend's rates and counts.
+  std::optional<DeviceRates> rates = {};
+  std::optional<StepCounts> counts = {};
 
   const CapturedWeights& captured() const { return captured_; }
   int n_allocated() const { return n_allocated_; }  ///< number of allocated buffers
@@ -117,7 +121,8 @@ class WrappedBackend final : public Backend {
     return inner_->submit(executable, step);
   }
   StepResult wait(Ticket ticket) override { return inner_->wait(ticket); }
-  StepCounts last_step() const override { return inner_->last_step(); }
+  StepCounts last_step() const override { return counts ? *counts : inner_->last_step(); }
+  DeviceRates measure_rates() override { return rates ? *rates : inner_->measure_rates(); }
 
  private:
   void fill(const Buffer& buffer) {

@@ -14,6 +14,10 @@ Json optional_json(const std::optional<double>& value) {
   return value ? finite_or_null(*value) : Json(nullptr);
 }
 
+Json dispatches_json(const BenchRecord& record) {
+  return record.share_of(BenchRate::launches) ? Json(record.n_dispatches) : Json(nullptr);
+}
+
 namespace {
 
 /// The fields that name a device, in its own object and in each of its records.
@@ -45,44 +49,44 @@ void add_limits(const BenchedDevice& device, Json& json) {
   json["read_bytes_per_sec_min"] = rate_json(device.rates.worst.read_bytes_per_s);
   json["float32_flops_per_sec"] = rate_json(device.rates.best.f32_flops_per_s);
   json["float32_flops_per_sec_min"] = rate_json(device.rates.worst.f32_flops_per_s);
+  json["matrix_flops_per_sec"] = rate_json(device.rates.best.matrix_flops_per_s);
+  json["dispatch_us"] = rate_json(device.rates.best.dispatch_s * 1e6);
   json["active_bytes"] = device.active_bytes;
   json["peak_bytes"] = device.peak_bytes;
 }
 
 /// The results of one test. The object is flat, because CSV uses its fields as cells.
 Json record_json(const Benchmark& found, const BenchedDevice& device, const BenchRecord& record) {
-  const DeviceRates& rates = device.rates.best;
   const auto per_second = [&](double seconds) {
     return finite_or_null(static_cast<double>(record.n_tokens) / seconds);
   };
   const auto latency_ms = [&](double seconds) {
     return finite_or_null(1e3 * record.latency_seconds(seconds));
   };
-  const auto share = [&](double amount, double rate) {
-    return finite_or_null(amount / rate / record.seconds.median);
-  };
   Json json = subject_json(found, device);
-  json.update(
-      {{"test", name_of(record.test.kind)},
-       {"tokens", record.test.n_tokens},
-       {"position", record.test.position},
-       {"synthesized_state", record.test.made_up_state},
-       {"warmup", found.wish.n_warmup},
-       {"iterations", found.wish.n_iterations},
-       {"tokens_per_sec", per_second(record.seconds.median)},
-       {"tokens_per_sec_min", per_second(record.seconds.max)},
-       {"tokens_per_sec_max", per_second(record.seconds.min)},
-       {"latency_ms", latency_ms(record.seconds.median)},
-       {"latency_ms_min", latency_ms(record.seconds.min)},
-       {"latency_ms_max", latency_ms(record.seconds.max)},
-       {"spread", optional_json(record.seconds.relative())},
-       {"stored_bytes", record.work.stored_bytes},
-       {"flops", record.work.flops},
-       {"limit", record.limit ? Json(limit_name(*record.limit)) : Json(nullptr)},
-       {"limit_tokens_per_sec", optional_json(record.limit_tokens_per_sec())},
-       {"limit_share", optional_json(record.limit_share())},
-       {"read_share", share(static_cast<double>(record.work.stored_bytes), rates.read_bytes_per_s)},
-       {"float32_share", share(static_cast<double>(record.work.flops), rates.f32_flops_per_s)}});
+  json.update({{"test", name_of(record.test.kind)},
+               {"tokens", record.test.n_tokens},
+               {"position", record.test.position},
+               {"synthesized_state", record.test.made_up_state},
+               {"warmup", found.wish.n_warmup},
+               {"iterations", found.wish.n_iterations},
+               {"tokens_per_sec", per_second(record.seconds.median)},
+               {"tokens_per_sec_min", per_second(record.seconds.max)},
+               {"tokens_per_sec_max", per_second(record.seconds.min)},
+               {"latency_ms", latency_ms(record.seconds.median)},
+               {"latency_ms_min", latency_ms(record.seconds.min)},
+               {"latency_ms_max", latency_ms(record.seconds.max)},
+               {"spread", optional_json(record.seconds.relative())},
+               {"stored_bytes", record.work.stored_bytes},
+               {"flops", record.work.flops},
+               {"step_dispatches", dispatches_json(record)},
+               {"limit", record.limit ? Json(name_of(record.limit->rate)) : Json(nullptr)},
+               {"limit_tokens_per_sec", optional_json(record.limit_tokens_per_sec())},
+               {"limit_share", optional_json(record.limit_share())},
+               {"read_share", optional_json(record.share_of(BenchRate::read))},
+               {"float32_share", optional_json(record.share_of(BenchRate::float32))},
+               {"matrix_share", optional_json(record.share_of(BenchRate::matrix))},
+               {"launch_share", optional_json(record.share_of(BenchRate::launches))}});
   add_limits(device, json);
   json["temperature_celsius"] = optional_json(record.temperature);
   return json;
@@ -109,13 +113,11 @@ Json profile_json(const BenchProfile& profile) {
 Json device_json(const BenchedDevice& device) {
   Json profiles = Json::array();
   for (const BenchProfile& profile : device.profiles) profiles.push_back(profile_json(profile));
-  const DeviceRates& best = device.rates.best;
   Json json = device_fields(device);
   json.update({{"weight_bytes", device.weight_bytes},
                {"state_bytes", device.state_bytes},
                {"activation_bytes", device.activation_bytes}});
   add_limits(device, json);
-  json["dispatch_us"] = best.dispatch_s > 0 ? Json(best.dispatch_s * 1e6) : Json(nullptr);
   json["profiles"] = profiles;
   return json;
 }

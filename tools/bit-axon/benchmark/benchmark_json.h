@@ -11,6 +11,8 @@ namespace bitaxon::tool {
 
 /// A number that may be missing. Null if it is, or if it is not finite.
 Json optional_json(const std::optional<double>& value);
+/// The dispatches of a step. Null for a device without dispatches, such as a CPU.
+Json dispatches_json(const BenchRecord& record);
 /// The JSON object that docs/schemas/benchmark.schema.json describes.
 Json report_json(const Benchmark& found);
 /// A header, one row for each record, then one row for each op of each profile. The columns are the

@@ -113,6 +113,7 @@ void add_devices(Page& page, const Benchmark& found) {
   page.add(
       "<h2>Devices and their limits</h2>\n<div class=\"scroll\"><table>\n<tr><th>device</th>"
       "<th class=\"left\">name</th><th class=\"left\">precision</th><th>reads</th><th>float32</th>"
+      "<th>matrix units</th><th>a dispatch</th>"
       "<th>in use</th><th>peak</th><th>temperature</th></tr>\n");
   for (std::size_t d = 0; d < found.devices.size(); ++d) {
     const BenchedDevice& device = found.devices[d];
@@ -124,14 +125,19 @@ void add_devices(Page& page, const Benchmark& found) {
         device.driver.empty() ? "" : "; driver " + shown(device.driver), name_of(device.precision),
         ranged_cell(device, &DeviceRates::read_bytes_per_s, rate_text),
         ranged_cell(device, &DeviceRates::f32_flops_per_s, flops_text));
+    // Many devices have no matrix units, and only GPUs launch dispatches.
+    const auto if_any = [&](double DeviceRates::*rate, std::string (*text)(double)) {
+      return device.rates.best.*rate > 0 ? ranged_cell(device, rate, text) : "-";
+    };
+    page.add("<td>{}</td><td>{}</td>", if_any(&DeviceRates::matrix_flops_per_s, flops_text),
+             if_any(&DeviceRates::dispatch_s, time_text));
     page.add("<td>{}</td><td>{}</td><td>{}</td></tr>\n", bytes_text(device.active_bytes),
              bytes_text(device.peak_bytes),
              temperature ? fmt::format("{:.0f} °C", *temperature) : "not known");
   }
   page.add(
-      "</table></div>\n<p class=\"notes\">Read and float32 rates were measured between the runs. "
-      "The "
-      "best rate is the limit; the range is below it. Memory in use (after the first round) and "
+      "</table></div>\n<p class=\"notes\">All rates were measured between the runs. The best "
+      "rate is the limit; the range is below it. Memory in use (after the first round) and "
       "its peak are weights as packed, state and activations; on a CPU, the resident memory of the "
       "whole process.</p>\n");
 }
@@ -215,7 +221,7 @@ void add_limit_cells(Page& page, const BenchRecord& record) {
   page.add(
       "<td>{}</td><td class=\"left\">{}</td><td class=\"left\"><span class=\"meter\">"
       "<i style=\"width:{:.1f}%\"></i></span>{}</td></tr>\n",
-      speed(*record.limit_tokens_per_sec()), record.limit->by_reading ? "reading" : "float32",
+      speed(*record.limit_tokens_per_sec()), limit_words(record.limit->rate),
       100 * std::clamp(share, 0.0, 1.0), percent_text(share));
 }
 
@@ -240,9 +246,10 @@ void add_records(Page& page, const Benchmark& found) {
   page.add(
       "</table></div>\n<p class=\"notes\">first_token: the prompt and a token sampled after it. "
       "The latency of decoding is that of one token. Spread: slowest minus fastest, relative to "
-      "the "
-      "median. The limit of a step is the longer of reading (weights as stored, each once, plus "
-      "keys and values read) at the device's read rate and computing at its float32 rate.{}</p>\n",
+      "the median. The limit of a step is the longest of three times: reading (weights as stored, "
+      "each once, plus keys and values read) at the device's read rate; computing at its float32 "
+      "rate, or in fast at the rate of the matrix units that it uses for several rows; and the "
+      "launches of its dispatches, each as long as an empty one.{}</p>\n",
       has_made_up_records(found) ? fmt::format(" {}.", kMadeUpNote) : "");
 }
 

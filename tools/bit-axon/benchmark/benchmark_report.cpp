@@ -27,7 +27,7 @@ Row row_of(const BenchedDevice& device, const BenchRecord& record) {
           number_text(record.tokens_per_sec()),
           percent_text(record.seconds.relative()),
           time_text(record.latency_seconds(record.seconds.median)),
-          record.limit ? limit_name(*record.limit) : kNotMeasured,
+          record.limit ? std::string(name_of(record.limit->rate)) : kNotMeasured,
           record.limit ? number_text(*record.limit_tokens_per_sec()) : "-",
           percent_text(record.limit_share())};
 }
@@ -72,9 +72,12 @@ std::vector<std::string> notes_of(const Benchmark& found) {
                   "the median",
                   found.wish.n_iterations, found.wish.n_warmup,
                   found.wish.n_warmup == 1 ? "" : "s"),
-      "share: of the speed at the limit. The limit of a step is the longer of reading (weights as "
-      "stored, each once, plus keys and values read) at the device's read rate and computing "
-      "at its float32 rate. The rates are the best of those measured between the runs; their "
+      "share: of the speed at the limit. The limit of a step is the longest of three times: "
+      "reading "
+      "(weights as stored, each once, plus keys and values read) at the device's read rate; "
+      "computing at its float32 rate, or in fast at the rate of the matrix units that it uses for "
+      "several rows; and launching its dispatches, each as long as an empty one. The rates are the "
+      "best of those measured between the runs; their "
       "range is in brackets"};
   if (has_made_up_records(found) || found.wish.profile) notes.emplace_back(kMadeUpNote);
   return notes;
@@ -104,6 +107,8 @@ std::string limits_text(const BenchedDevice& device) {
   std::string text = fmt::format("reads {}; multiplies and adds in float32 {}",
                                  range(&DeviceRates::read_bytes_per_s, rate_text),
                                  range(&DeviceRates::f32_flops_per_s, flops_text));
+  if (device.rates.best.matrix_flops_per_s > 0)
+    text += fmt::format("; matrix units {}", range(&DeviceRates::matrix_flops_per_s, flops_text));
   if (device.rates.best.dispatch_s > 0)
     text += fmt::format("; an empty dispatch takes {}", range(&DeviceRates::dispatch_s, time_text));
   return text;

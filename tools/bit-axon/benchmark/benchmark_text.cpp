@@ -9,7 +9,19 @@
 
 namespace bitaxon::tool {
 
-const char* limit_name(const BenchLimit& limit) { return limit.by_reading ? "read" : "float32"; }
+const char* limit_words(BenchRate rate) {
+  switch (rate) {
+    case BenchRate::read:
+      return "reading";
+    case BenchRate::float32:
+      return "float32 arithmetic";
+    case BenchRate::matrix:
+      return "matrix units";
+    case BenchRate::launches:
+      break;
+  }
+  return "launches";
+}
 
 std::string percent_text(std::optional<double> share) {
   return share && std::isfinite(*share) ? fmt::format("{:.1f} %", 100 * *share) : std::string("-");

@@ -18,8 +18,8 @@ std::string time_text(double seconds);
 std::string test_text(const BenchTest& test);
 /// A share as text, such as "12.3 %". "-" if the share is not known or not finite.
 std::string percent_text(std::optional<double> share);
-/// The rate that determines a limit: "read" or "float32".
-const char* limit_name(const BenchLimit& limit);
+/// What limits a test, in words: "reading", "float32 arithmetic", "matrix units" or "launches".
+const char* limit_words(BenchRate rate);
 /// The range of a rate, such as "27.9 GB/s to 30.1 GB/s". Empty if the rate was measured once.
 std::string range_text(const RateRange& rates, double DeviceRates::*rate,
                        std::string (*text)(double));

@@ -1,6 +1,7 @@
 #include "doctor/doctor_report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 
@@ -11,6 +12,9 @@
 
 namespace bitaxon::tool {
 namespace {
+
+constexpr BenchRate kRates[] = {BenchRate::read, BenchRate::float32, BenchRate::matrix,
+                                BenchRate::launches};
 
 std::string line(std::string_view name, std::string_view text) {
   return fmt::format("{:<12}{}\n", name, text);
@@ -81,9 +85,15 @@ std::string rate_lines(const Examination& found) {
 std::string record_text(const BenchRecord& record) {
   std::string text =
       fmt::format("{}: {:.1f} tokens/s", test_text(record.test), record.tokens_per_sec());
-  if (record.limit)
-    text += fmt::format(", {} of the {} limit", percent_text(record.limit_share()),
-                        limit_name(*record.limit));
+  if (!record.limit) return text;
+  std::vector<std::string> shares;
+  for (const BenchRate rate : kRates)
+    if (const std::optional<double> share = record.share_of(rate))
+      shares.push_back(fmt::format("{} {}", name_of(rate), percent_text(share)));
+  text += fmt::format(", {} of the {} limit ({})", percent_text(record.limit_share()),
+                      name_of(record.limit->rate), fmt::join(shares, ", "));
+  if (record.share_of(BenchRate::launches))
+    text += fmt::format("; {} dispatches in a step", record.n_dispatches);
   return text;
 }
 
@@ -111,11 +121,13 @@ const BenchRecord* record_of(const Examination& found, BenchKind kind) {
   return nullptr;
 }
 
+bool is_plural(BenchRate rate) { return rate == BenchRate::matrix || rate == BenchRate::launches; }
+
 std::string share_text(const Examination& found, BenchKind kind) {
   const BenchRecord* record = record_of(found, kind);
   if (record == nullptr || !record->limit_share()) return "not known";
-  return fmt::format("{} of what {} allows", percent_text(record->limit_share()),
-                     record->limit->by_reading ? "reading" : "float32 arithmetic");
+  return fmt::format("{} of what {} allow{}", percent_text(record->limit_share()),
+                     limit_words(record->limit->rate), is_plural(record->limit->rate) ? "" : "s");
 }
 
 std::string verdict_lines(const Examination& found) {
@@ -185,6 +197,13 @@ Json tokens_json(const Examination& found) {
           {"logits_relative_l2", finite_or_null(tokens.logits.relative_l2())}};
 }
 
+Json shares_json(const BenchRecord& record) {
+  Json shares = Json::object();
+  for (const BenchRate rate : kRates)
+    shares[std::string(name_of(rate))] = optional_json(record.share_of(rate));
+  return shares;
+}
+
 Json speed_json(const std::optional<SpeedCheck>& speed) {
   if (!speed) return nullptr;
   Json tests = Json::array();
@@ -193,8 +212,10 @@ Json speed_json(const std::optional<SpeedCheck>& speed) {
                      {"tokens", record.test.n_tokens},
                      {"position", record.test.position},
                      {"tokens_per_sec", finite_or_null(record.tokens_per_sec())},
-                     {"limit", record.limit ? Json(limit_name(*record.limit)) : Json(nullptr)},
-                     {"limit_share", optional_json(record.limit_share())}});
+                     {"limit", record.limit ? Json(name_of(record.limit->rate)) : Json(nullptr)},
+                     {"limit_share", optional_json(record.limit_share())},
+                     {"shares", shares_json(record)},
+                     {"step_dispatches", dispatches_json(record)}});
   return {{"model", printable(speed->model)},
           {"precision", name_of(speed->device.precision)},
           {"peak_bytes", speed->device.peak_bytes},
