@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -174,9 +175,11 @@ struct BenchSubject {
 };
 
 /// Runs every test on every device in turn, repeatedly, and measures the rates of the devices in
-/// between. A disturbance of the machine then affects all devices alike.
+/// between. A disturbance of the machine then affects all devices alike. Returns nothing if the call
+/// was interrupted, which it notices between two steps.
 BX_API std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
-    const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress = {});
+    const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress = {},
+    const std::atomic<bool>* interrupted = nullptr);
 
 }  // namespace bitaxon

@@ -1,10 +1,9 @@
 #include "bitaxon/benchmark.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <optional>
 
 #include "bitaxon/error.h"
 #include "bitaxon/step_limits.h"
@@ -68,7 +67,9 @@ void for_each_step(const BenchTest& test, std::int64_t batch_size, const Step& s
 /// The sequences of a batch on one device.
 class Batch {
  public:
-  Batch(Model& model, std::int64_t batch_size) : model_(model), ids_(sizes(batch_size)) {
+  /// A run ends early once `interrupted` is set. It may be null.
+  Batch(Model& model, std::int64_t batch_size, const std::atomic<bool>* interrupted)
+      : model_(model), interrupted_(interrupted), ids_(sizes(batch_size)) {
     for (std::int64_t i = 0; i < batch_size; ++i) states_.push_back(model.new_state());
   }
 
@@ -79,6 +80,7 @@ class Batch {
   /// Runs one step of a prepared test and waits for it.
   void step(const BenchTest& test, std::int64_t n_rows);
   std::int64_t size() const { return std::ssize(states_); }
+  bool is_interrupted() const { return interrupted_ != nullptr && *interrupted_; }
 
  private:
   static std::size_t sizes(std::int64_t batch_size) { return static_cast<std::size_t>(batch_size); }
@@ -90,6 +92,7 @@ class Batch {
   void decode(std::int64_t n_tokens);
 
   Model& model_;
+  const std::atomic<bool>* interrupted_;
   std::vector<State> states_;
   std::vector<std::vector<std::int32_t>> ids_;
   std::vector<SegmentInput> segments_;
@@ -130,17 +133,18 @@ void Batch::check(std::span<const std::int32_t> tokens) const {
 }
 
 void Batch::feed(const BenchTest& test) {
-  Ticket last;
+  std::optional<Ticket> last;
   for_each_step(test, size(), [&](std::int64_t n_rows, std::int64_t, StepOutput output) {
-    last = model_.submit(segments(n_rows, output));
+    if (!is_interrupted()) last = model_.submit(segments(n_rows, output));
   });
-  check(model_.wait(last).tokens);
+  if (last) check(model_.wait(*last).tokens);
 }
 
 void Batch::decode(std::int64_t n_tokens) {
   const auto first = segments(1, StepOutput::token);
   Decoder decoder(model_, {first.begin(), first.end()}, {.max_tokens = n_tokens});
-  for (std::int64_t i = 0; i < n_tokens; ++i) check(decoder.next());
+  for (std::int64_t i = 0; i < n_tokens && !is_interrupted(); ++i) check(decoder.next());
+  if (is_interrupted()) model_.backend().finish();  // the decoder has submitted steps ahead
 }
 
 double Batch::run(const BenchTest& test) {
@@ -259,18 +263,6 @@ void add_profiles(Batch& batch, Model& model, const std::vector<BenchTest>& test
 
 }  // namespace
 
-std::string_view name_of(BenchKind kind) {
-  switch (kind) {
-    case BenchKind::prefill:
-      return "prefill";
-    case BenchKind::first_token:
-      return "first_token";
-    case BenchKind::decode:
-      break;
-  }
-  return "decode";
-}
-
 std::string_view name_of(BenchRate rate) {
   switch (rate) {
     case BenchRate::read:
@@ -303,31 +295,6 @@ void RateRange::add(const DeviceRates& rates) {
   add_one(&DeviceRates::dispatch_s, false);
 }
 
-std::vector<BenchTest> tests_of(const BenchWish& wish) {
-  std::vector<BenchTest> tests;
-  const bool after_prompts = std::ranges::find(wish.depths, 0) != wish.depths.end();
-  for (const std::int64_t length : wish.seq_lengths) {
-    tests.push_back({BenchKind::prefill, length, 0});
-    tests.push_back({BenchKind::first_token, length, 0});
-    if (after_prompts && wish.n_decode_tokens > 0)
-      tests.push_back({BenchKind::decode, wish.n_decode_tokens, length});
-  }
-  for (const std::int64_t depth : wish.depths)
-    if (depth > 0 && wish.n_decode_tokens > 0)
-      tests.push_back({BenchKind::decode, wish.n_decode_tokens, depth, true});
-  return tests;
-}
-
-void check_lengths(const std::vector<BenchTest>& tests, const ModelSpec& spec) {
-  for (const BenchTest& test : tests)
-    if (test.position + test.n_tokens > spec.max_seq_len)
-      throw Error(ErrorKind::invalid_argument,
-                  fmt::format("{} of {} tokens at {}: expected an end within max_seq_len, "
-                              "which is {}, got {}",
-                              name_of(test.kind), test.n_tokens, test.position, spec.max_seq_len,
-                              test.position + test.n_tokens));
-}
-
 std::optional<double> Spread::relative() const {
   if (n < 2) return std::nullopt;
   return (max - min) / median;
@@ -349,13 +316,14 @@ double BenchProfile::time_us() const {
 
 std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
-    const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress) {
+    const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress,
+    const std::atomic<bool>* interrupted) {
   const std::vector<BenchTest> tests = tests_of(wish);
   std::vector<BenchedDevice> devices;
   std::vector<Batch> batches;
   for (const BenchSubject& subject : subjects) {
     devices.push_back(describe(subject));
-    batches.emplace_back(*subject.model, wish.batch_size);
+    batches.emplace_back(*subject.model, wish.batch_size, interrupted);
     for (const BenchTest& test : tests) devices.back().records.emplace_back().test = test;
   }
   const std::size_t n_devices = subjects.size();
@@ -368,6 +336,7 @@ std::vector<BenchedDevice> measure(
     for (std::size_t t = 0; t < tests.size(); ++t)
       for (std::size_t d = 0; d < n_devices; ++d) {
         const double time = batches[d].run(tests[t]);
+        if (batches[d].is_interrupted()) return {};
         if (round >= wish.n_warmup) seconds[t * n_devices + d].push_back(time);
         const Backend& backend = subjects[d].model->backend();
         devices[d].records[t].temperature = temperature_of(backend.caps());

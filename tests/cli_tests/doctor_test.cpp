@@ -1,6 +1,7 @@
 // Tests of `bit-axon doctor`: what it reports about a device that computes right, and about a device
 // whose kernels are wrong.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <regex>
@@ -48,6 +49,23 @@ TEST(DoctorCli, FindsTheCpuRight) {
   expect_right(json);
   EXPECT_EQ(json["ops"].size(), 2U);
   EXPECT_EQ(json["tokens"]["compared_with"], "reference");
+}
+
+TEST(DoctorCli, PrintsWhatIsDoneWhenItIsStopped) {
+  // A test of the reference takes seconds.
+  Program program({"doctor", "--preset", "small", "--device", "reference", "--json"});
+  ASSERT_TRUE(program.read_until([](const std::string&, const std::string& err) {
+    return err.find("prefill and decoding") != std::string::npos;
+  }));
+  program.send_signal(SIGTERM);
+  const Finished finished = program.finish();
+  EXPECT_EQ(finished.status, 130) << finished.describe();
+  const Json json = parse_json(finished.out, "stdout");
+  expect_keeps_to_schema("doctor", json);
+  EXPECT_EQ(json["is_right"], true);
+  EXPECT_EQ(json["tokens"]["tokens"], 200);
+  EXPECT_TRUE(json["speed"].is_null());
+  EXPECT_EQ(json["left_out"], Json({"prefill and decoding: interrupted"}));
 }
 
 TEST(DoctorCli, RefusesBadArguments) {

@@ -94,6 +94,20 @@ TEST(BenchmarkLimits, ADeviceWithoutDispatchesReads) {
   EXPECT_EQ(at(records[2], BenchRate::launches), 0);
 }
 
+TEST(Benchmark, EndsWhenInterrupted) {
+  Session session = open_session({.preset = "small"}, "cpu", {});
+  const BenchSubject subject{"cpu", &session.model};
+  const BenchWish wish{.seq_lengths = {3}, .depths = {0}, .n_iterations = 1000};
+  std::atomic<bool> interrupted = false;
+  std::uint64_t n_done = 0;
+  const auto on_progress = [&](std::uint64_t done, std::uint64_t) {
+    n_done = done;
+    interrupted = done == 4;
+  };
+  EXPECT_TRUE(measure({&subject, 1}, wish, on_progress, &interrupted).empty());
+  EXPECT_EQ(n_done, 4U);
+}
+
 TEST(Benchmark, RefusesATestBeyondTheLongestSequence) {
   const BenchWish wish{.seq_lengths = {1 << 30}, .depths = {0}};
   expect_error([&] { check_lengths(tests_of(wish), preset_spec("small")); },

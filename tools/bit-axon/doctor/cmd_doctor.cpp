@@ -34,17 +34,19 @@ int run_command(const DoctorOptions& wanted) {
   wanted.device.check();
   check_preset(wanted.model);
   const DeviceInfo device = named_device(wanted.device.device);
-  const bool is_software = device.type == "cpu" && device.n_threads == 0;
+  const bool is_software =
+      (device.type == "cpu" && device.n_threads == 0) || device.selector == "reference";
   ExaminationLengths lengths =
       is_software ? ExaminationLengths::for_software() : ExaminationLengths();
   if (!wanted.model.preset.empty()) lengths.presets = {wanted.model.preset};
-  const auto found = examine(device, wanted.device.open_options(), lengths, catch_interrupts(),
-                             [&](std::string_view part) {
-                               if (!wanted.output.quiet) note_dim(fmt::format("{} ...", part));
-                             });
-  if (!found) return kInterrupted;
-  print(wanted.json ? report_json(*found).dump(2) + "\n" : report_text(*found));
-  return found->problem().empty() ? kDone : kFailed;
+  const auto open = [&] { return open_device(device.selector, wanted.device.open_options()); };
+  const Examination found =
+      examine(device, open, lengths, catch_interrupts(), [&](std::string_view part) {
+        if (!wanted.output.quiet) note_dim(fmt::format("{} ...", part));
+      });
+  print(wanted.json ? report_json(found).dump(2) + "\n" : report_text(found));
+  if (found.interrupted) return kInterrupted;
+  return found.problem().empty() ? kDone : kFailed;
 }
 
 }  // namespace

@@ -79,6 +79,7 @@ std::string rate_lines(const Examination& found) {
   if (best.matrix_flops_per_s > 0)
     text += fmt::format(", matrix units {}", flops_text(best.matrix_flops_per_s));
   if (best.dispatch_s > 0) text += fmt::format(", a dispatch {}", time_text(best.dispatch_s));
+  if (found.rates.n_measured == 0) return {};
   return line("rates", fmt::format("{} (best of {})", text, found.rates.n_measured));
 }
 
@@ -130,11 +131,21 @@ std::string share_text(const Examination& found, BenchKind kind) {
                      limit_words(record->limit->rate), is_plural(record->limit->rate) ? "" : "s");
 }
 
+/// Whether the examination knows that all results are right.
+std::optional<bool> is_right(const Examination& found) {
+  if (!found.problem().empty()) return false;
+  return found.interrupted && !found.tokens ? std::nullopt : std::optional(true);
+}
+
+std::string result_text(const Examination& found) {
+  const std::string problem = printable(found.problem(), 300);
+  if (!found.wrong_result().empty()) return "wrong: " + problem;
+  if (!problem.empty()) return "the device failed: " + problem;
+  return is_right(found) ? "right" : "not known, because the examination was interrupted";
+}
+
 std::string verdict_lines(const Examination& found) {
-  const std::string problem = found.problem();
-  return line("verdict", problem.empty()
-                             ? "results: right"
-                             : fmt::format("results: wrong: {}", printable(problem, 300))) +
+  return line("verdict", "results: " + result_text(found)) +
          line("", fmt::format("decoding: {}", share_text(found, BenchKind::decode))) +
          line("", fmt::format("prefill: {}", share_text(found, BenchKind::prefill)));
 }
@@ -227,6 +238,7 @@ Json speed_json(const std::optional<SpeedCheck>& speed) {
 std::string report_text(const Examination& found) {
   std::string text = device_lines(found) + ops_lines(found) + tokens_line(found) +
                      rate_lines(found) + speed_lines(found) + temperature_line(found);
+  for (const std::string& failure : found.failures) text += line("failed", printable(failure, 300));
   for (const std::string& part : found.left_out) text += line("left out", part);
   return text + line("time", time_text(found.seconds)) + verdict_lines(found);
 }
@@ -234,7 +246,9 @@ std::string report_text(const Examination& found) {
 Json report_json(const Examination& found) {
   const BuildInfo& build = build_info();
   const DeviceRates& best = found.rates.best;
-  const std::string problem = found.problem();
+  Json failures = Json::array();
+  for (const std::string& failure : found.failures) failures.push_back(printable(failure, 300));
+  const std::optional<bool> right = is_right(found);
   return {{"version", build.version},
           {"commit", build.commit},
           {"compiler", build.compiler},
@@ -252,10 +266,11 @@ Json report_json(const Examination& found) {
           {"temperature_celsius",
            {{"before", optional_json(found.temperature_before)},
             {"after", optional_json(found.temperature_after)}}},
+          {"failures", failures},
           {"left_out", found.left_out},
           {"seconds", found.seconds},
-          {"is_right", problem.empty()},
-          {"problem", text_json(printable(problem, 300))}};
+          {"is_right", right ? Json(*right) : Json(nullptr)},
+          {"problem", text_json(printable(found.problem(), 300))}};
 }
 
 }  // namespace bitaxon::tool

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <regex>
 
 #include "bitaxon/error.h"
 #include "bitaxon/memory.h"
 #include "bitaxon/session.h"
 #include "core/backend.h"
+#include "platform/paths.h"
 #include "session/device_temperature.h"
 
 namespace bitaxon::tool {
@@ -27,26 +29,50 @@ std::vector<std::int32_t> prompt_ids(std::int64_t vocab_size) {
   return ids;
 }
 
-/// An examination under way.
+/// A message without the folders of the paths in it.
+std::string without_folders(std::string text) {
+  if (const std::string home = home_folder().string(); home.size() > 1)
+    for (std::size_t at = 0; (at = text.find(home)) != text.npos;)
+      text.replace(at, home.size(), "~");
+  static const std::regex folders(R"((^|[\s"'(=])[~.]{0,2}/[^\s"':,]*/)");
+  return std::regex_replace(text, folders, "$1");
+}
+
+/// An examination under way. Each part returns false when interrupted.
 class Doctor {
  public:
-  Doctor(const OpenedDevice& opened, const ExaminationLengths& lengths,
+  Doctor(const std::function<OpenedDevice()>& open, const ExaminationLengths& lengths,
          const std::atomic<bool>& interrupted, Examination& found)
-      : opened_(opened), lengths_(lengths), interrupted_(interrupted), found_(found) {}
+      : open_(open), lengths_(lengths), interrupted_(interrupted), found_(found) {}
 
-  void check_all_ops() {
+  bool is_open() const { return opened_.backend != nullptr; }
+
+  bool open() {
+    opened_ = open_();
+    const BackendCaps& caps = caps_of(*opened_.backend);
+    found_.backend = caps.name;
+    found_.variants = caps.variants;
+    found_.temperature_before = temperature_of(caps);
+    return true;
+  }
+
+  bool check_all_ops() {
     const OpenedDevice reference = open_device("reference");
-    for (const Precision precision : {Precision::exact, Precision::fast})
-      if (precision == Precision::exact || !caps_of(*opened_.backend).always_exact)
-        found_.ops.push_back(
-            check_ops(*opened_.backend, *reference.backend, precision, interrupted_));
+    for (const Precision precision : {Precision::exact, Precision::fast}) {
+      if (precision == Precision::fast && caps_of(*opened_.backend).always_exact) continue;
+      OpChecks& checks = found_.ops.emplace_back();
+      checks.precision = precision;
+      if (!check_ops(*opened_.backend, *reference.backend, interrupted_, checks)) return false;
+    }
+    return true;
   }
 
   /// Compares greedy tokens of the bundled model with those of the CPU. A CPU is compared with the
   /// reference.
-  void compare_tokens() {
+  bool compare_tokens() {
     ModelRequest request;
-    request.model = bundled_model_folder("bundled model").string();
+    request.model =
+        lengths_.model.empty() ? bundled_model_folder("bundled model").string() : lengths_.model;
     const FoundModel model = find_model(request);
     found_.model = std::filesystem::path(request.model).filename().string();
     LoadOptions load;
@@ -61,17 +87,19 @@ class Doctor {
     input.max_tokens = lengths_.n_greedy;
     found_.tokens =
         compare({a.model, b.model}, input, Tolerance::exact(), interrupted_, [](std::size_t) {});
+    return found_.tokens.has_value();
   }
 
-  void measure_rates() {
+  bool measure_rates() {
     const Clock::time_point start = Clock::now();
     do {
       found_.rates.add(opened_.backend->measure_rates());
     } while (!interrupted_ && seconds_since(start) < lengths_.rate_seconds);
+    return !interrupted_;
   }
 
   /// Measures prefill and decoding of the largest preset whose memory the device has.
-  void measure_speed() {
+  bool measure_speed() {
     for (const std::string& preset : lengths_.presets) try {
         ModelRequest request;
         request.preset = preset;
@@ -87,16 +115,24 @@ class Doctor {
         wish.n_iterations = 3;
         wish.n_decode_tokens = lengths_.n_decode;
         const BenchSubject subject{found_.device.selector, &session.model};
-        found_.speed = SpeedCheck{session.model_name, measure({&subject, 1}, wish).front()};
-        return;
+        std::vector<BenchedDevice> measured = measure({&subject, 1}, wish, {}, &interrupted_);
+        if (measured.empty()) return false;
+        found_.speed = SpeedCheck{session.model_name, std::move(measured.front())};
+        return true;
       } catch (const OutOfMemory&) {
         found_.left_out.push_back(
             fmt::format("preset {}: the device has not enough memory", preset));
       }
+    return true;
+  }
+
+  void end() {
+    if (is_open()) found_.temperature_after = temperature_of(caps_of(*opened_.backend));
   }
 
  private:
-  const OpenedDevice& opened_;
+  const std::function<OpenedDevice()>& open_;
+  OpenedDevice opened_;
   const ExaminationLengths& lengths_;
   const std::atomic<bool>& interrupted_;
   Examination& found_;
@@ -108,7 +144,7 @@ ExaminationLengths ExaminationLengths::for_software() {
   return {.n_greedy = 200, .rate_seconds = 2, .n_prompt = 64, .n_decode = 16, .presets = {"small"}};
 }
 
-std::string Examination::problem() const {
+std::string Examination::wrong_result() const {
   for (const OpChecks& checks : ops)
     if (!checks.problems.empty())
       return fmt::format("{}: {}", name_of(checks.precision), checks.problems.front());
@@ -118,32 +154,53 @@ std::string Examination::problem() const {
   return {};
 }
 
-std::optional<Examination> examine(const DeviceInfo& device, const OpenOptions& options,
-                                   const ExaminationLengths& lengths,
-                                   const std::atomic<bool>& interrupted,
-                                   const std::function<void(std::string_view part)>& on_part) {
+std::string Examination::problem() const {
+  const std::string wrong = wrong_result();
+  return wrong.empty() && !failures.empty() ? failures.front() : wrong;
+}
+
+Examination examine(const DeviceInfo& device, const std::function<OpenedDevice()>& open,
+                    const ExaminationLengths& lengths, const std::atomic<bool>& interrupted,
+                    const std::function<void(std::string_view part)>& on_part) {
   const Clock::time_point start = Clock::now();
   Examination found;
   found.device = device;
-  on_part("opening the device");
-  const OpenedDevice opened = open_device(device.selector, options);
-  const BackendCaps& caps = caps_of(*opened.backend);
-  found.backend = caps.name;
-  found.variants = caps.variants;
-  found.temperature_before = temperature_of(caps);
-  Doctor doctor(opened, lengths, interrupted, found);
-  const std::pair<const char*, void (Doctor::*)()> parts[] = {
+  Doctor doctor(open, lengths, interrupted, found);
+  const std::pair<const char*, bool (Doctor::*)()> parts[] = {
+      {"opening the device", &Doctor::open},
       {"op cases beside the CPU reference", &Doctor::check_all_ops},
       {"tokens of the bundled model beside the CPU", &Doctor::compare_tokens},
       {"rates of the device", &Doctor::measure_rates},
       {"prefill and decoding", &Doctor::measure_speed}};
+  std::string failure;  // the last one
+  const auto leave_out = [&](const char* part, std::string_view reason) {
+    found.left_out.push_back(fmt::format("{}: {}", part, reason));
+  };
   for (const auto& [name, part] : parts) {
-    if (interrupted) return std::nullopt;
+    const bool is_first = name == parts[0].first;
+    if (interrupted || (!is_first && !doctor.is_open())) {
+      leave_out(name, doctor.is_open() || failure.empty() ? "interrupted"
+                                                          : "the device could not be opened");
+      continue;
+    }
     on_part(name);
-    (doctor.*part)();
+    try {
+      if (!(doctor.*part)()) leave_out(name, "interrupted");
+    } catch (const std::exception& error) {
+      const auto* known = dynamic_cast<const Error*>(&error);
+      const bool device_failed = known != nullptr && known->kind() == ErrorKind::device;
+      if (is_first && !device_failed) throw;
+      // After a failure, a device throws the same Error in every call.
+      if (failure == error.what()) {
+        leave_out(name, "the device has failed before");
+        continue;
+      }
+      failure = error.what();
+      found.failures.push_back(fmt::format("{}: {}", name, without_folders(failure)));
+    }
   }
-  if (interrupted) return std::nullopt;
-  found.temperature_after = temperature_of(caps);
+  doctor.end();
+  found.interrupted = interrupted;
   found.seconds = seconds_since(start);
   return found;
 }

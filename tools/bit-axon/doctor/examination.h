@@ -39,15 +39,21 @@ struct Examination {
   RateRange rates;
   std::optional<SpeedCheck> speed;
   std::optional<double> temperature_before, temperature_after;  ///< degrees Celsius
-  std::vector<std::string> left_out;  ///< parts that could not run, with the reason
+  /// Parts in which the device failed, with the message, which names no folder.
+  std::vector<std::string> failures;
+  std::vector<std::string> left_out;  ///< parts that did not run to their end, with the reason
+  bool interrupted = false;
   double seconds = 0;
 
-  /// The first wrong result. Empty if all results are right.
+  /// The first wrong result. Empty if all results that are there are right.
+  std::string wrong_result() const;
+  /// The first wrong result, else the first failure. Empty if there is none.
   std::string problem() const;
 };
 
 /// How long the parts of an examination are.
 struct ExaminationLengths {
+  std::string model = {};  ///< a folder in place of the bundled model
   std::int64_t n_greedy = 200;
   double rate_seconds = 4;  ///< for all rates together
   std::int64_t n_prompt = 512, n_decode = 64;
@@ -57,15 +63,16 @@ struct ExaminationLengths {
   static ExaminationLengths for_software();
 };
 
-/// Examines a device. `on_part` tells what begins. Throws Error if the device cannot be opened or
-/// fails. Returns nothing when interrupted.
-std::optional<Examination> examine(const DeviceInfo& device, const OpenOptions& options,
-                                   const ExaminationLengths& lengths,
-                                   const std::atomic<bool>& interrupted,
-                                   const std::function<void(std::string_view part)>& on_part);
+/// Examines the device that `open` opens. `on_part` tells what begins. A part in which the device fails
+/// is a failure of the examination, and the other parts are still there. Interrupted, the examination
+/// has the parts up to then. Throws Error if the device cannot be opened because of what was asked for.
+Examination examine(const DeviceInfo& device, const std::function<OpenedDevice()>& open,
+                    const ExaminationLengths& lengths, const std::atomic<bool>& interrupted,
+                    const std::function<void(std::string_view part)>& on_part);
 
-/// Runs a few cases of each op on the backend and compares the results with the reference.
-OpChecks check_ops(Backend& backend, Backend& reference, Precision precision,
-                   const std::atomic<bool>& interrupted);
+/// Runs a few cases of each op on the backend, compares the results with the reference, and adds what
+/// it finds to `checks` after each case. Returns false when interrupted.
+bool check_ops(Backend& backend, Backend& reference, const std::atomic<bool>& interrupted,
+               OpChecks& checks);
 
 }  // namespace bitaxon::tool

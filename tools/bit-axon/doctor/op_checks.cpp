@@ -22,20 +22,18 @@ std::vector<const test::OpCase*> short_list(const test::OpCases& cases) {
 
 }  // namespace
 
-OpChecks check_ops(Backend& backend, Backend& reference, Precision precision,
-                   const std::atomic<bool>& interrupted) {
-  OpChecks checks;
-  checks.precision = precision;
+bool check_ops(Backend& backend, Backend& reference, const std::atomic<bool>& interrupted,
+               OpChecks& checks) {
   for (const test::OpCases& cases : test::every_op_case()) {
     ++checks.n_ops;
     for (const test::OpCase* op_case : short_list(cases)) {
-      if (interrupted) return checks;
+      if (interrupted) return false;
       ++checks.n_cases;
       test::Tolerance tolerance = op_case->tolerance;
-      if (precision == Precision::fast) tolerance.relative += kFastError;
+      if (checks.precision == Precision::fast) tolerance.relative += kFastError;
       const test::OpProblem problem = test::problem_of(cases.op, *op_case);
       const test::OpRun expected = test::expected_run(reference, problem);
-      const test::OpRun run = test::run_op(backend, problem, precision);
+      const test::OpRun run = test::run_op(backend, problem, checks.precision);
       checks.largest_error =
           std::max(checks.largest_error, test::largest_error(run, expected, tolerance));
       const auto add = [&](const std::vector<std::string>& lines) {
@@ -46,7 +44,7 @@ OpChecks check_ops(Backend& backend, Backend& reference, Precision precision,
       add(test::differences(run, expected, tolerance));
     }
   }
-  return checks;
+  return true;
 }
 
 }  // namespace bitaxon::tool

@@ -1,0 +1,144 @@
+// Tests of an examination whose device fails, or that is interrupted: the parts that are done are in
+// the report. doctor_test.cpp has the tests of whole examinations.
+#include "doctor/examination.h"
+
+#include <gtest/gtest.h>
+
+#include "bitaxon/error.h"
+#include "doctor/doctor_report.h"
+#include "program.h"
+#include "support/errors.h"
+#include "support/source_tree.h"
+#include "support/wrapped_backend.h"
+
+namespace bitaxon::test {
+namespace {
+
+constexpr const char* kOpening = "opening the device";
+constexpr const char* kRates = "rates of the device";
+constexpr const char* kSpeed = "prefill and decoding";
+
+/// An examination of the CPU, in which a test can break the device when a part begins.
+class AnExamination : public testing::Test {
+ protected:
+  AnExamination() {
+    lengths_.model = bundled_model_dir().string();
+    lengths_.n_greedy = 2;
+    lengths_.rate_seconds = 0;
+    lengths_.n_prompt = 4;
+    lengths_.n_decode = 2;
+    lengths_.presets = {"small"};
+    device_->rates = {.read_bytes_per_s = 1e9, .f32_flops_per_s = 1e9};
+  }
+
+  tool::Examination run() {
+    DeviceInfo info;
+    info.selector = "cpu";
+    return tool::examine(
+        info,
+        [&] {
+          if (opening_fails_) opening_fails_();
+          return OpenedDevice{.backend = device_, .reason = {}};
+        },
+        lengths_, interrupted_,
+        [&](std::string_view part) {
+          parts_.emplace_back(part);
+          if (on_part_) on_part_(part);
+        });
+  }
+
+  /// From this call on, the device is lost.
+  void lose() {
+    device_->before_allocation = [](std::size_t, BufferUse) {
+      throw Error(ErrorKind::device, "vkQueueSubmit2: /some/driver/device.c:3 was lost");
+    };
+  }
+
+  std::shared_ptr<WrappedBackend> device_ =
+      std::make_shared<WrappedBackend>(open_device("cpu").backend);
+  tool::ExaminationLengths lengths_;
+  std::atomic<bool> interrupted_ = false;
+  std::vector<std::string> parts_;
+  std::function<void()> opening_fails_;
+  std::function<void(std::string_view)> on_part_;
+};
+
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST_F(AnExamination, KeepsThePartsBeforeAFailure) {
+  on_part_ = [&](std::string_view part) {
+    if (part == kSpeed) lose();
+  };
+  const tool::Examination found = run();
+  EXPECT_EQ(found.wrong_result(), "");
+  EXPECT_TRUE(holds(found.problem(), "prefill and decoding: vkQueueSubmit2")) << found.problem();
+  ASSERT_EQ(found.failures.size(), 1U);
+  EXPECT_EQ(found.ops.size(), 2U);
+  ASSERT_TRUE(found.tokens);
+  EXPECT_EQ(found.tokens->n_same_greedy, 2);
+  EXPECT_FALSE(found.speed);
+  const Json json = tool::report_json(found);
+  expect_keeps_to_schema("doctor", json);
+  EXPECT_EQ(json["is_right"], false);
+  EXPECT_EQ(json["tokens"]["agreeing"], 2);
+  EXPECT_EQ(json["rates"]["read_bytes_per_sec"], 1e9);
+  const std::string text = tool::report_text(found);
+  EXPECT_TRUE(holds(text, "\nverdict     results: the device failed: prefill and")) << text;
+  EXPECT_TRUE(holds(text, "2 of 2 greedy tokens")) << text;
+}
+
+TEST_F(AnExamination, NamesAFailureOnceAndNoFolder) {
+  on_part_ = [&](std::string_view part) {
+    if (part != kOpening) lose();
+  };
+  const tool::Examination found = run();
+  ASSERT_EQ(found.failures.size(), 1U);
+  EXPECT_TRUE(holds(found.failures[0], "device.c:3 was lost")) << found.failures[0];
+  EXPECT_FALSE(holds(found.failures[0], "/some")) << found.failures[0];
+  EXPECT_EQ(found.left_out.size(), 2U);
+  EXPECT_TRUE(holds(found.left_out.back(), "prefill and decoding: the device has failed before"));
+  EXPECT_EQ(found.rates.n_measured, 1) << "the other parts still run";
+  expect_keeps_to_schema("doctor", tool::report_json(found));
+}
+
+TEST_F(AnExamination, ReportsADeviceThatDoesNotOpen) {
+  opening_fails_ = [] { throw Error(ErrorKind::device, "vkCreateDevice: out of memory"); };
+  const tool::Examination found = run();
+  EXPECT_EQ(found.problem(), "opening the device: vkCreateDevice: out of memory");
+  EXPECT_EQ(found.left_out.size(), 4U);
+  EXPECT_EQ(parts_.size(), 1U);
+  expect_keeps_to_schema("doctor", tool::report_json(found));
+  // A wrong request is no finding about the device.
+  opening_fails_ = [] { throw Error(ErrorKind::unsupported, "--tiles: no matrix units"); };
+  expect_error([&] { run(); }, ErrorKind::unsupported, {"--tiles"});
+}
+
+TEST_F(AnExamination, KeepsThePartsBeforeAnInterruption) {
+  on_part_ = [&](std::string_view part) { interrupted_ = part == kRates; };
+  const tool::Examination found = run();
+  EXPECT_TRUE(found.interrupted);
+  EXPECT_TRUE(found.tokens);
+  const std::vector<std::string> left_out = {"rates of the device: interrupted",
+                                             "prefill and decoding: interrupted"};
+  EXPECT_EQ(found.left_out, left_out);
+  EXPECT_EQ(parts_.back(), kRates);
+  const Json json = tool::report_json(found);
+  expect_keeps_to_schema("doctor", json);
+  EXPECT_EQ(json["is_right"], true);
+}
+
+TEST_F(AnExamination, InterruptedEarlyKnowsNothing) {
+  interrupted_ = true;
+  const tool::Examination found = run();
+  EXPECT_TRUE(parts_.empty());
+  EXPECT_EQ(found.left_out.size(), 5U);
+  const Json json = tool::report_json(found);
+  expect_keeps_to_schema("doctor", json);
+  EXPECT_TRUE(json["is_right"].is_null());
+  EXPECT_TRUE(holds(tool::report_text(found), "results: not known, because")) << json;
+}
+
+}  // namespace
+}  // namespace bitaxon::test
