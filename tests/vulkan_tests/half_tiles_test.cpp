@@ -41,9 +41,9 @@ void expect_agreement(const OpProblem& problem, Tolerance tolerance) {
 }
 
 /// The cases of the ops that have such tiles.
-std::vector<NamedCase> cases_of_products() {
+std::vector<NamedCase> cases_of_products(unsigned tags, unsigned without) {
   constexpr std::array<std::string_view, 4> kOps = {"linear", "moe_down", "moe_swiglu", "swiglu"};
-  std::vector<NamedCase> cases = named_cases(kPlain, kModel | kExhaustive);
+  std::vector<NamedCase> cases = named_cases(tags, without);
   std::erase_if(cases, [&](const NamedCase& c) {
     if (!std::ranges::count(kOps, c.op)) return true;
     return problem_of(c.op, *c.op_case).step.n_rows <= 16;  // these have no tiles
@@ -58,7 +58,12 @@ TEST_P(HalfTilesCases, AgreeWithReference) {
   expect_agreement(problem_of(GetParam().op, *GetParam().op_case), GetParam().op_case->tolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(Products, HalfTilesCases, testing::ValuesIn(cases_of_products()),
+INSTANTIATE_TEST_SUITE_P(Brief, HalfTilesCases,
+                         testing::ValuesIn(cases_of_products(kEveryMode, kModel | kExhaustive)),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Exhaustive, HalfTilesCases,
+                         testing::ValuesIn(cases_of_products(kPlain,
+                                                             kModel | kExhaustive | kEveryMode)),
                          test_name);
 
 /// A product of 70 rows. Each row of x has numbers of another size, from `least` up to `most`.
