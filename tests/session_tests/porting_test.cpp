@@ -104,7 +104,7 @@ double noise_of(const Checkpoint& model, std::size_t expert) {
 TEST_F(PortingTest, ExpertsAreCopiesWithNoise) {
   Checkpoint model = Checkpoint::open(port());
   EXPECT_EQ(noise_of(model, 0), 0);
-  for (const std::size_t expert : {1, 2, 3}) EXPECT_NEAR(noise_of(model, expert), 0.02, 2e-4);
+  for (const std::size_t expert : {1U, 2U, 3U}) EXPECT_NEAR(noise_of(model, expert), 0.02, 2e-4);
   options_.expert_noise = 0.1;  // the weights have a deviation of 0.05
   EXPECT_NEAR(noise_of(Checkpoint::open(port()), 1), 0.005, 1e-4);
   options_.expert_noise = 0;
