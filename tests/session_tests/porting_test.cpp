@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kWidth = 128, kModel = 256, kHidden = 512, kLayer = 1;
+constexpr std::int64_t kWidth = 128, kModel = 256, kHidden = 512;
 
 class PortingTest : public testing::Test {
  protected:
