@@ -315,6 +315,12 @@ OpRun expected_run(Backend& reference, const OpProblem& problem) {
   return run;
 }
 
+Tolerance with_fast_error(Tolerance tolerance) {
+  tolerance.relative += 1e-2;
+  tolerance.reason += "; factors of 16 bits";
+  return tolerance;
+}
+
 std::vector<std::string> differences(const OpRun& actual, const OpRun& expected,
                                      const Tolerance& tolerance) {
   if (actual.results.size() != expected.results.size()) return {"the number of results differs"};

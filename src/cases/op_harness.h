@@ -65,6 +65,10 @@ OpRun run_op(Backend& backend, const OpProblem& problem, Precision precision = P
 /// allowed error of each element.
 OpRun expected_run(Backend& reference, const OpProblem& problem);
 
+/// The tolerance in precision "fast": a result may also differ by 1e-2 of the size of its row, because
+/// products may round their factors to 16 bits.
+Tolerance with_fast_error(Tolerance tolerance);
+
 /// Describes each result that differs from the expected result by more than the allowed error.
 /// Empty if the runs agree. Integers must be equal.
 std::vector<std::string> differences(const OpRun& actual, const OpRun& expected,

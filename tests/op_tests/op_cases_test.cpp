@@ -55,9 +55,7 @@ TEST_P(OpCasesTest, CpuAgreesWithReference) {
       const std::string who =
           fmt::format("cpu, {}, {} threads", fast ? "fast" : "exact", n_threads);
       OpRun run = run_op(cpu_backend(n_threads), problem, precision);
-      expect_clean(run, who);
-      for (const std::string& difference : differences(run, expected, tolerance))
-        ADD_FAILURE() << who << ": " << difference;
+      expect_agreement(run, expected, tolerance, who);
       if (!first) {
         first = std::move(run);
         continue;
@@ -83,11 +81,9 @@ TEST_P(OpCasesTest, EveryInstructionSetAgreesWithReference) {
       const bool fast = precision == Precision::fast;
       SCOPED_TRACE(fmt::format("{}, {}", target, fast ? "fast" : "exact"));
       const OpRun run = run_op(*backend, problem, precision);
-      expect_clean(run, target);
       const Tolerance tolerance =
           fast ? fast_tolerance(GetParam().op, problem, op_case.tolerance) : op_case.tolerance;
-      for (const std::string& difference : differences(run, expected, tolerance))
-        ADD_FAILURE() << difference;
+      expect_agreement(run, expected, tolerance, target);
     }
   }
   cpu::use_simd_target("");

@@ -42,4 +42,13 @@ inline void expect_clean(const OpRun& run, const std::string& who) {
   for (const std::string& violation : run.violations) ADD_FAILURE() << who << ": " << violation;
 }
 
+/// Reports each violation of the run, and each difference from what is expected, as a failure of the
+/// test.
+inline void expect_agreement(const OpRun& run, const OpRun& expected, const Tolerance& tolerance,
+                             const std::string& who) {
+  expect_clean(run, who);
+  for (const std::string& difference : differences(run, expected, tolerance))
+    ADD_FAILURE() << who << ": " << difference;
+}
+
 }  // namespace bitaxon::test

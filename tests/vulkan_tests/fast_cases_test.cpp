@@ -13,9 +13,6 @@
 namespace bitaxon::test {
 namespace {
 
-/// The error that "fast" may add to a result, relative to the size of its row.
-constexpr double kFastError = 1e-2;
-
 /// The cases of the ops that round factors to 16 bits in precision "fast".
 std::vector<NamedCase> cases_of_products() {
   constexpr std::array<std::string_view, 5> kOps = {"attention", "linear", "moe_down", "moe_swiglu",
@@ -30,14 +27,9 @@ class FastCases : public testing::TestWithParam<NamedCase> {};
 TEST_P(FastCases, AgreeWithReference) {
   const OpCase& op_case = *GetParam().op_case;
   const OpProblem problem = problem_of(GetParam().op, op_case);
-  Tolerance tolerance = op_case.tolerance;
-  tolerance.relative += kFastError;
-  tolerance.reason += "; factors of 16 bits";
-  const OpRun expected = expected_run(reference_backend(), problem);
-  const OpRun run = run_op(vulkan_backend(), problem, Precision::fast);
-  expect_clean(run, "vulkan, fast");
-  for (const std::string& difference : differences(run, expected, tolerance))
-    ADD_FAILURE() << difference;
+  expect_agreement(run_op(vulkan_backend(), problem, Precision::fast),
+                   expected_run(reference_backend(), problem), with_fast_error(op_case.tolerance),
+                   "vulkan, fast");
 }
 
 INSTANTIATE_TEST_SUITE_P(Products, FastCases, testing::ValuesIn(cases_of_products()), test_name);

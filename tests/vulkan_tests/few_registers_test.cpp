@@ -39,11 +39,8 @@ class FewRegistersTest : public testing::TestWithParam<NamedCase> {};
 TEST_P(FewRegistersTest, AgreesWithReference) {
   const OpCase& op_case = *GetParam().op_case;
   const OpProblem problem = problem_of(GetParam().op, op_case);
-  const OpRun run = run_op(few_registers_backend(), problem);
-  expect_clean(run, "vulkan");
-  for (const std::string& difference :
-       differences(run, expected_run(reference_backend(), problem), op_case.tolerance))
-    ADD_FAILURE() << difference;
+  expect_agreement(run_op(few_registers_backend(), problem),
+                   expected_run(reference_backend(), problem), op_case.tolerance, "few registers");
 }
 
 INSTANTIATE_TEST_SUITE_P(FewRows, FewRegistersTest, testing::ValuesIn(cases_of_few_rows()),

@@ -17,9 +17,6 @@
 namespace bitaxon::test {
 namespace {
 
-/// The error that "fast" may add to a result, relative to the size of its row.
-constexpr double kFastError = 1e-2;
-
 Backend& half_backend() {
   static Backend& backend = []() -> Backend& {
     vulkan::VulkanOptions options = test_options();
@@ -30,14 +27,10 @@ Backend& half_backend() {
 }
 bool has_halves() { return vulkan::device_caps(vulkan_backend()).shader_float16; }
 
-void expect_agreement(const OpProblem& problem, Tolerance tolerance) {
-  tolerance.relative += kFastError;
-  tolerance.reason += "; factors of 16 bits";
-  const OpRun run = run_op(half_backend(), problem, Precision::fast);
-  expect_clean(run, "float16 tiles");
-  for (const std::string& difference :
-       differences(run, expected_run(reference_backend(), problem), tolerance))
-    ADD_FAILURE() << difference;
+void expect_right(const OpProblem& problem, const Tolerance& tolerance) {
+  expect_agreement(run_op(half_backend(), problem, Precision::fast),
+                   expected_run(reference_backend(), problem), with_fast_error(tolerance),
+                   "float16 tiles");
 }
 
 /// The cases of the ops that have such tiles.
@@ -55,7 +48,7 @@ class HalfTilesCases : public testing::TestWithParam<NamedCase> {};
 
 TEST_P(HalfTilesCases, AgreeWithReference) {
   if (!has_halves()) GTEST_SKIP() << "the device has no float16 arithmetic";
-  expect_agreement(problem_of(GetParam().op, *GetParam().op_case), GetParam().op_case->tolerance);
+  expect_right(problem_of(GetParam().op, *GetParam().op_case), GetParam().op_case->tolerance);
 }
 
 INSTANTIATE_TEST_SUITE_P(Brief, HalfTilesCases,
@@ -99,13 +92,13 @@ TEST(HalfTiles, TakeFactorsOfAnySize) {
   for (const Format format :
        {Format::f32, Format::f16, Format::q4_g64, Format::q8_g64, Format::nf4_g64}) {
     SCOPED_TRACE(name_of(format));
-    expect_agreement(product_of_sizes(format, 0.1, 1e-20, 1e20), tolerance);
+    expect_right(product_of_sizes(format, 0.1, 1e-20, 1e20), tolerance);
   }
   // Products of the largest of these factors are beyond a half, and of the smallest ones below it.
   for (const double spread : {1e-12, 1e-6, 1e6, 1e12}) {
     SCOPED_TRACE(spread);
-    expect_agreement(product_of_sizes(Format::f32, spread, 1e-6, 1e6), tolerance);
-    expect_agreement(product_of_sizes(Format::bf16, spread, 1e-6, 1e6), tolerance);
+    expect_right(product_of_sizes(Format::f32, spread, 1e-6, 1e6), tolerance);
+    expect_right(product_of_sizes(Format::bf16, spread, 1e-6, 1e6), tolerance);
   }
 }
 
@@ -131,7 +124,7 @@ TEST(HalfTiles, OneLargeFactorHidesNoOther) {
       return std::vector{linear(handles.inputs[0], handles.weights[0])};
     };
   };
-  expect_agreement(problem_of("linear", product), product.tolerance);
+  expect_right(problem_of("linear", product), product.tolerance);
 }
 
 }  // namespace

@@ -8,9 +8,6 @@
 namespace bitaxon::tool {
 namespace {
 
-/// The error that "fast" may add to a result, relative to the size of its row.
-constexpr double kFastError = 1e-2;
-
 /// The cases of an op that every driver runs, but none with the shapes of a large model.
 std::vector<const test::OpCase*> short_list(const test::OpCases& cases) {
   std::vector<const test::OpCase*> chosen;
@@ -29,8 +26,9 @@ bool check_ops(Backend& backend, Backend& reference, const std::atomic<bool>& in
     for (const test::OpCase* op_case : short_list(cases)) {
       if (interrupted) return false;
       ++checks.n_cases;
-      test::Tolerance tolerance = op_case->tolerance;
-      if (checks.precision == Precision::fast) tolerance.relative += kFastError;
+      const test::Tolerance tolerance = checks.precision == Precision::fast
+                                            ? test::with_fast_error(op_case->tolerance)
+                                            : op_case->tolerance;
       const test::OpProblem problem = test::problem_of(cases.op, *op_case);
       const test::OpRun expected = test::expected_run(reference, problem);
       const test::OpRun run = test::run_op(backend, problem, checks.precision);
