@@ -1,14 +1,14 @@
 // One workgroup computes a tile of a matrix product:
-//   mm_acc += w[first_row + o, :] . x_m[:]   for o < MM_OUTS, m < MM_ROWS
+//   mm_acc += w[first_row + o, :] . x_m[:]   for o < MM_OUTS, m < kRows
 // Slices of both factors, MM_DEPTH columns deep, pass through shared memory. Each weight is decoded
-// once for all rows of the tile. Each invocation sums a block of (MM_ROWS / 8) rows by 8 outputs.
+// once for all rows of the tile. Each invocation sums a block of (kRows / 8) rows by 8 outputs.
 //
-// The including shader defines
-//   MM_GROUP      constant: the number of invocations of the workgroup, a multiple of 8 and of
-//                 MM_ROWS. The tile has the same number of outputs
-//   MM_ROWS       constant: the number of argument rows of a tile, a multiple of 8
+// A workgroup has a multiple of 8 and of kRows invocations, and its tile as many outputs. The including
+// shader has the constants
+//   kRows         the number of argument rows of a tile, a multiple of 8
+//   kColumns      what is known about the columns (params/columns.h)
+// and defines
 //   MM_X_ROW(m)   uint: where the tile's row m begins in x. A missing row may be any other row
-//   MM_COLUMNS    constant: what is known about the columns (params/columns.h)
 //   MM_X4(i)      vec4: elements 4i..4i+3 of x; not used if nothing is known
 //   MM_X(i)       float: element i of x
 //   MM_FLOAT16    if defined, slices are halves, which are multiplied in pairs
@@ -20,9 +20,9 @@
 #include "lib/weight.glsl"
 #include "params/columns.h"
 
-#define MM_OUTS MM_GROUP
-const uint kMmBlockRows = MM_ROWS / 8;
-const uint kMmBlocksAcross = MM_GROUP / 8;
+#define MM_OUTS gl_WorkGroupSize.x
+const uint kMmBlockRows = kRows / 8;
+const uint kMmBlocksAcross = gl_WorkGroupSize.x / 8;
 
 // The sums of the invocation's block. mm_acc[i * 8 + j] is the sum for row mm_row(i) and output
 // mm_out(j) of the tile. Adjacent invocations have adjacent outputs, so that they read adjacent
@@ -42,8 +42,8 @@ vec4 mm_x_quad(const uint from, const uint i, const uint n_inside) {
 
 // Whether a slice has all its columns, and rows of x are whole vec4s. Uniform.
 #define MM_IS_WHOLE(n_cols, first_col) \
-  (MM_COLUMNS == BX_COLUMNS_FULL ||    \
-   MM_COLUMNS == BX_COLUMNS_QUADS && (first_col) + MM_DEPTH <= (n_cols))
+  (kColumns == BX_COLUMNS_FULL ||      \
+   kColumns == BX_COLUMNS_QUADS && (first_col) + MM_DEPTH <= (n_cols))
 
 // Both files define MM_DEPTH and these functions:
 //   mm_x_loaded()         the row of the tile of which this invocation loads a part
@@ -70,7 +70,7 @@ void mm_begin() {
 
 // The number of columns from `column` to the end of the row, if there are fewer than in a slice.
 uint mm_inside(const uint n_cols, const uint column) {
-  if (MM_COLUMNS == BX_COLUMNS_FULL) return MM_DEPTH;
+  if (kColumns == BX_COLUMNS_FULL) return MM_DEPTH;
   return column < n_cols ? n_cols - column : 0;
 }
 

@@ -18,15 +18,15 @@ const uint kMmPairRows = kMmBlockRows < 2 ? kMmBlockRows : 2;
 // The slices of both factors. A uvec2 holds four columns of one row as halves. The next one holds the
 // same columns of the next row. Behind the last columns of a row is the power of two that takes its
 // scale back, also in a uvec2: so that it needs no register for its address.
-shared uvec2 mm_x[(MM_QUADS + 1) * MM_ROWS];
+shared uvec2 mm_x[(MM_QUADS + 1) * kRows];
 shared uvec2 mm_w[(MM_QUADS + 1) * MM_OUTS];
 
 // Up to four neighboring lanes share a row of x, and each loads every fourth quad of it. If there are
 // more lanes than that, the rest load nothing.
-const uint kMmRowLoaders = MM_GROUP / MM_ROWS < 4 ? MM_GROUP / MM_ROWS : 4;
+const uint kMmRowLoaders = gl_WorkGroupSize.x / kRows < 4 ? gl_WorkGroupSize.x / kRows : 4;
 const uint kMmLoads = MM_QUADS / kMmRowLoaders;
 uint mm_lane() { return gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID; }
-uint mm_x_loaded() { return mm_lane() / kMmRowLoaders % MM_ROWS; }
+uint mm_x_loaded() { return mm_lane() / kMmRowLoaders % kRows; }
 
 float mm_largest(const float before, const vec4 v) {
   const float first = max(max(before, abs(v.x)), abs(v.y));
@@ -45,7 +45,7 @@ uvec2 mm_halves(const vec4 v) {
   return uvec2(packFloat2x16(f16vec2(v.xy)), packFloat2x16(f16vec2(v.zw)));
 }
 
-bool mm_loads_x() { return MM_GROUP / MM_ROWS <= 4 || mm_lane() / kMmRowLoaders < MM_ROWS; }
+bool mm_loads_x() { return gl_WorkGroupSize.x / kRows <= 4 || mm_lane() / kMmRowLoaders < kRows; }
 
 // Finds the scale of the invocation's row of x from the largest magnitude that it has loaded.
 float mm_scale_x(float largest) {
@@ -53,13 +53,13 @@ float mm_scale_x(float largest) {
   if (kMmRowLoaders > 2) largest = max(largest, subgroupShuffleXor(largest, 2));
   float scale, back;
   mm_scales(largest, scale, back);
-  if (mm_loads_x()) mm_x[MM_QUADS * MM_ROWS + mm_x_loaded()].x = floatBitsToUint(back);
+  if (mm_loads_x()) mm_x[MM_QUADS * kRows + mm_x_loaded()].x = floatBitsToUint(back);
   return scale;
 }
 
 void mm_load_x(const uint n_cols, const uint first_col) {
   const uint first = mm_lane() % kMmRowLoaders;
-  const uint to = first * MM_ROWS + mm_x_loaded();
+  const uint to = first * kRows + mm_x_loaded();
   const uint from = mm_x_at + first_col;
   float largest = 0.0;
   if (MM_IS_WHOLE(n_cols, first_col)) {
@@ -70,7 +70,7 @@ void mm_load_x(const uint n_cols, const uint first_col) {
     const float scale = mm_scale_x(largest);
     if (mm_loads_x())
       [[unroll]] for (uint t = 0; t < kMmLoads; ++t)
-        mm_x[t * kMmRowLoaders * MM_ROWS + to] = mm_halves(scale * v[t]);
+        mm_x[t * kMmRowLoaders * kRows + to] = mm_halves(scale * v[t]);
     return;
   }
   [[dont_unroll]] for (uint k = first; k < MM_QUADS; k += kMmRowLoaders)
@@ -78,7 +78,7 @@ void mm_load_x(const uint n_cols, const uint first_col) {
   const float scale = mm_scale_x(largest);
   if (mm_loads_x())
     [[dont_unroll]] for (uint t = 0; t < MM_QUADS; t += kMmRowLoaders)
-      mm_x[t * MM_ROWS + to] = mm_halves(scale * mm_x_quad(from, t + first, n_cols - first_col));
+      mm_x[t * kRows + to] = mm_halves(scale * mm_x_quad(from, t + first, n_cols - first_col));
 }
 
 vec4 mm_w_row[MM_QUADS];  // the slice of the invocation's row of the weight
@@ -103,7 +103,7 @@ void mm_multiply_rows(const uint first) {
   [[unroll]] for (uint k = 0; k < MM_QUADS; ++k) {
     uvec2 x4[kMmPairRows];
     [[unroll]] for (uint i = 0; i < kMmPairRows; ++i)
-      x4[i] = mm_x[k * MM_ROWS + mm_row(first + i)];
+      x4[i] = mm_x[k * kRows + mm_row(first + i)];
     [[unroll]] for (uint j = 0; j < 8; ++j) {
       const uvec2 w4 = mm_w[k * MM_OUTS + mm_out(j)];
       [[unroll]] for (uint e = 0; e < 2; ++e)
@@ -120,7 +120,7 @@ void mm_multiply_rows(const uint first) {
   [[unroll]] for (uint j = 0; j < 8; ++j)
     w_scale[j] = uintBitsToFloat(mm_w[MM_QUADS * MM_OUTS + mm_out(j)].x);
   [[unroll]] for (uint i = 0; i < kMmPairRows; ++i) {
-    const float x_scale = uintBitsToFloat(mm_x[MM_QUADS * MM_ROWS + mm_row(first + i)].x);
+    const float x_scale = uintBitsToFloat(mm_x[MM_QUADS * kRows + mm_row(first + i)].x);
     [[unroll]] for (uint j = 0; j < 8; ++j) {
       const float scale = x_scale * w_scale[j];
       const uint at = (first + i) * 8 + j;

@@ -28,10 +28,7 @@ uint act_row(const uint m) {
   return pairs[tile.y + min(m, tile.z - 1)] / p.pairs_per_x * p.intermediate;
 }
 
-#define MM_GROUP gl_WorkGroupSize.x
-#define MM_ROWS kRows
 #define MM_X_ROW(m) act_row(m)
-#define MM_COLUMNS kColumns
 #define MM_X4(i) act4[i]
 #define MM_X(i) act[i]
 #include "lib/mat_mul.glsl"

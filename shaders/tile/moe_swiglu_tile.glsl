@@ -32,10 +32,7 @@ uint x_row(const uint m) {
   return pairs[tile.y + min(m, tile.z - 1)] / (p.top_k + (kHasShared ? 1 : 0)) * p.d_model;
 }
 
-#define MM_GROUP gl_WorkGroupSize.x
-#define MM_ROWS kRows
 #define MM_X_ROW(m) x_row(m)
-#define MM_COLUMNS kColumns
 #define MM_X4(i) x4[i]
 #define MM_X(i) x[i]
 #include "lib/mat_mul.glsl"

@@ -33,10 +33,7 @@ uint x_row(const uint m) {
   return source_of(kSource, min(first_row() + m, end_row() - 1)) * p.x_width;
 }
 
-#define MM_GROUP gl_WorkGroupSize.x
-#define MM_ROWS kRows
 #define MM_X_ROW(m) x_row(m)
-#define MM_COLUMNS kColumns
 #define MM_X4(i) x4[i]
 #define MM_X(i) x[i]
 #include "lib/mat_mul.glsl"
