@@ -2,13 +2,10 @@
 
 #include <algorithm>
 
+#include "vulkan/kernels/form.h"
+
 namespace bitaxon::vulkan {
 namespace {
-
-/// The fields of a form (shaders/lib/weight.glsl).
-std::uint32_t format_of(std::uint32_t form) { return form & 7U; }
-bool is_aligned(std::uint32_t form) { return (form & 256U) != 0; }
-std::uint32_t group_of(std::uint32_t form) { return form >> 9; }
 
 /// Whether lib/mat_vec_dots.glsl can multiply by weights of this form: by affine codes whose groups
 /// are whole blocks.

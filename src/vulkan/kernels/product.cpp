@@ -9,6 +9,7 @@
 #include "shaders/params/product_tile.h"
 #include "shaders/params/product_vec.h"
 #include "shaders/params/rms_norm.h"
+#include "vulkan/kernels/form.h"
 #include "vulkan/kernels/mat_vec.h"
 #include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/kernels/tile.h"
@@ -21,11 +22,6 @@ namespace {
 constexpr std::int64_t kMostVecRows = 16;
 constexpr std::uint32_t kTileOuts = 64;
 constexpr std::uint32_t kSmallTileRows = 32;
-
-bool has_codes(std::uint32_t form) {
-  constexpr std::uint32_t kFormat = 7;
-  return form != BX_FORM_ABSENT && (form & kFormat) >= BX_Q4;
-}
 
 /// The number of outputs per subgroup of product_vec.
 std::uint32_t outs_of_product(const DeviceCaps& caps, const ProductArgs& args, std::uint32_t rows) {

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "shaders/params/columns.h"
-#include "shaders/params/types.h"
+#include "vulkan/kernels/form.h"
 #include "vulkan/run/launch.h"
 
 namespace bitaxon::vulkan {
@@ -24,8 +24,7 @@ inline bool has_half_tiles(const DeviceCaps& caps, Precision precision) {
 
 /// Whether the compiler spills registers if a tile of 64 rows of halves meets a weight of this form.
 inline bool spills_half_tile(const DeviceCaps& caps, std::uint32_t form) {
-  constexpr std::uint32_t kFormat = 7;
-  return caps.doubles_float16 && (form & kFormat) == BX_F16;
+  return caps.doubles_float16 && format_of(form) == BX_F16;
 }
 
 }  // namespace bitaxon::vulkan
