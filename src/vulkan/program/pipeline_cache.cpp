@@ -41,11 +41,11 @@ std::uint64_t identity_of(const DeviceCaps& caps) {
   return hash;
 }
 
-/// A hash of everything that test results depend on: also of the program, which chooses the tiles and the
-/// sizes of workgroups, and of what the device says about subgroups and matrix units.
-std::uint64_t identity_of_results(const DeviceCaps& caps) {
+/// A hash of everything that test results depend on: the pipelines; the program, which chooses tiles and
+/// sizes of workgroups; and what the device says about subgroups and matrix units.
+std::uint64_t identity_of_results(std::uint64_t pipelines, const DeviceCaps& caps) {
   std::string text =
-      fmt::format("{:x} {} {} {} {}", identity_of(caps), build_info().version, build_info().commit,
+      fmt::format("{:x} {} {} {} {}", pipelines, build_info().version, build_info().commit,
                   caps.min_subgroup_size, caps.max_subgroup_size);
   for (const MatrixShape& shape : caps.matrix_shapes)
     text += fmt::format(" {}x{}x{}", shape.m, shape.n, shape.k);
@@ -98,8 +98,9 @@ PipelineCache::PipelineCache(const Device& device, std::filesystem::path folder)
   std::vector<std::byte> kept;
   if (!folder.empty()) {
     const std::string name = fmt::format("vulkan-{:04x}-{:04x}", caps.vendor_id, caps.device_id);
-    file_ = folder / fmt::format("{}-{:016x}.pipelines", name, identity_of(caps));
-    notes_ = folder / fmt::format("{}-{:016x}", name, identity_of_results(caps));
+    const std::uint64_t identity = identity_of(caps);
+    file_ = folder / fmt::format("{}-{:016x}.pipelines", name, identity);
+    notes_ = folder / fmt::format("{}-{:016x}", name, identity_of_results(identity, caps));
     kept = valid_cache(read_file(file_), caps);
   }
   if (!create(kept) && !kept.empty()) create({});
