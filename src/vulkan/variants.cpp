@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "vulkan/device/self_test.h"
 #include "vulkan/device/tile_choice.h"
 #include "vulkan/kernels/matrix_tile.h"
@@ -11,11 +13,17 @@ namespace bitaxon::vulkan {
 std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
                                            const std::string& tiles, const PipelineCache& notes,
                                            const Failure& failure) {
+  const auto problem_of = [&](const char* variant, std::string (*test)(Backend&)) {
+    return problem_of_variant(backend, variant, test, notes, failure);
+  };
+  const auto failed = [](const char* variant, const std::string& problem) {
+    return fmt::format("the self-test of {} failed: {}", variant, problem);
+  };
   // Takes a variant if its self-test finds no problem.
   const auto tried = [&](VariantChoice plain, const char* variant, std::string (*test)(Backend&)) {
-    const std::string problem = problem_of_variant(backend, variant, test, notes, failure);
+    const std::string problem = problem_of(variant, test);
     if (problem.empty()) return VariantChoice{plain.kernels, variant, "the self-test agrees"};
-    plain.reason = fmt::format("the self-test of {} failed: {}", variant, problem);
+    plain.reason = failed(variant, problem);
     return plain;
   };
   VariantChoice many{"products of many rows, fast", "float32", ""};
@@ -23,24 +31,20 @@ std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
     device.set_tiles(variant.matrix_tile, variant.float16_tiles);
   };
   std::vector<TileVariant> working;
-  bool have_units = false;
-  bool have_halves = false;
   for (const TileVariant& variant : tile_variants(device.caps())) {
     if (variant.matrix_tile != 0 || variant.float16_tiles) {
       use(variant);
-      const VariantChoice found = tried(many, variant.name, fast_product_problem);
-      const bool works = found.variant == variant.name;
-      many.reason +=
-          (many.reason.empty() ? "" : "; ") +
-          (works ? fmt::format("the self-test of {} agrees", variant.name) : found.reason);
-      if (!works) continue;
+      const std::string problem = problem_of(variant.name, fast_product_problem);
+      many.reason += many.reason.empty() ? "" : "; ";
+      many.reason += problem.empty() ? fmt::format("the self-test of {} agrees", variant.name)
+                                     : failed(variant.name, problem);
+      if (!problem.empty()) continue;
     }
     working.push_back(variant);
-    have_units = have_units || variant.matrix_tile != 0;
-    have_halves = have_halves || variant.float16_tiles;
   }
-  if (!have_units) device.forget_matrix_units();
-  if (!have_halves) device.forget_packed_halves();
+  const auto any_works = [&](const auto& kind) { return std::ranges::any_of(working, kind); };
+  if (!any_works(&TileVariant::matrix_tile)) device.forget_matrix_units();
+  if (!any_works(&TileVariant::float16_tiles)) device.forget_packed_halves();
   if (many.reason.empty())
     many.reason = has_matrix_shaders()
                       ? "no matrix units, no packed halves"

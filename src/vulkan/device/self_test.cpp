@@ -42,8 +42,7 @@ std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight
   const auto bytes = std::as_bytes(std::span(x));
   const Tensor input =
       trial.input(DType::f32, {n_rows, weight->shape[2]}, {bytes.begin(), bytes.end()});
-  trial.output = linear(input, trial.graph->weight(weight));
-  trial.graph->mark_output(trial.output);
+  trial.set_output(linear(input, trial.graph->weight(weight)));
   trial.set_rows(n_valid);
   return run(backend, trial, precision, n_valid * static_cast<std::size_t>(kOuts));
 }
@@ -101,9 +100,8 @@ std::string attention_problem(Backend& backend, Numbers& numbers) {
   const auto q_bytes = static_cast<std::uint64_t>(kRows * width) * sizeof(float);
   const Tensor q =
       trial.input(DType::f32, {kRows, width}, random_floats(DType::f32, q_bytes, numbers));
-  trial.output =
-      attention(q, trial.graph->state(trial.layout, 0), trial.graph->state(trial.layout, 1), form);
-  trial.graph->mark_output(trial.output);
+  trial.set_output(
+      attention(q, trial.graph->state(trial.layout, 0), trial.graph->state(trial.layout, 1), form));
   trial.set_rows(kValidRows);
   trial.step.segments[0].position = kBefore;
   std::vector<std::uint32_t> pages(kPages);
@@ -144,8 +142,8 @@ std::string experts_problem(Backend& backend, Numbers& numbers) {
                                  .up = weight(kIntermediate, kCodeCols),
                                  .shared_gate = {},
                                  .shared_up = {}});
-  trial.output = moe_down(act, experts, floats(kTopK + 1), weight(kCodeCols, kIntermediate), {}, x);
-  trial.graph->mark_output(trial.output);
+  trial.set_output(
+      moe_down(act, experts, floats(kTopK + 1), weight(kCodeCols, kIntermediate), {}, x));
   trial.set_rows(kValidRows);
   return problem_with(backend, "a product of experts", trial,
                       kValidRows * static_cast<std::size_t>(kCodeCols));

@@ -60,6 +60,11 @@ Tensor Trial::input(DType dtype, const Shape& shape, std::vector<std::byte> byte
   return tensor;
 }
 
+void Trial::set_output(const Tensor& tensor) {
+  output = tensor;
+  graph->mark_output(output);
+}
+
 void Trial::set_rows(std::uint32_t n_valid) {
   step.n_rows = n_valid;
   step.n_segments = 1;

@@ -42,6 +42,7 @@ std::vector<std::byte> random_floats(DType dtype, std::uint64_t size_bytes, Numb
 struct Trial {
   Trial();
   Tensor input(DType dtype, const Shape& shape, std::vector<std::byte> bytes);
+  void set_output(const Tensor& tensor);
   /// All rows of the step belong to one segment.
   void set_rows(std::uint32_t n_valid);
 
