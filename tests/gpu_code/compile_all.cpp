@@ -214,9 +214,8 @@ class Selection {
   bool takes(const NeededPipeline& needed) {
     const std::string shader(name_of(needed.launch.shader));
     if (shader.find(options_->filter) == std::string::npos) return false;
-    const bool is_brief = options_->brief || options_->quick;
-    Names pipeline = {
-        shader, is_brief ? main_constants_text(needed.launch) : constants_text(needed.launch)};
+    Names pipeline = {shader, options_->brief ? main_constants_text(needed.launch)
+                                              : constants_text(needed.launch)};
     if (!options_->quick) return pipelines_.insert(std::move(pipeline)).second;
     bool is_wanted = rows_.insert(row_of(needed.facts)).second;
     if (needed.facts.kind == KernelKind::other)

@@ -33,7 +33,7 @@ struct CompileOptions {
   /// Whether to leave out pipelines that differ from another one only as main_constants_text() says.
   bool brief = false;
   /// Whether to take only one pipeline for each row of the report, and of kernels without weights one
-  /// for each workload.
+  /// for each workload. Used together with `brief`.
   bool quick = false;
   int jobs = 1;  ///< the most processes at a time
   /// Says of which kernels the instructions are counted, which takes time. Empty: of all. The driver

@@ -30,8 +30,8 @@ struct Options {
 };
 
 std::vector<FamilyCode> compiled(const Options& options) {
-  std::vector<FamilyCode> families = list_pipelines(
-      options.compile, every_workload(options.compile.brief || options.compile.quick));
+  std::vector<FamilyCode> families =
+      list_pipelines(options.compile, every_workload(options.compile.brief));
   for (const FamilyCode& family : families)
     if (family.pipelines.empty())
       throw Error(ErrorKind::invalid_argument,
@@ -198,6 +198,7 @@ int kernel_report(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return program.exit(error) == 0 ? 0 : 2;
   }
+  options.compile.brief |= options.compile.quick;
   if (options.counts_launches) return count(options);
   if (!options.devices.empty()) return predict(std::move(options));
   return options.check ? check(std::move(options)) : report(std::move(options));
