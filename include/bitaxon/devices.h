@@ -85,9 +85,10 @@ struct OpenOptions {
   /// folder with an Error(invalid_argument).
   std::filesystem::path shader_dir = {};
   /// The variant of products of many rows in precision "fast": "float32", "float16" on devices with
-  /// float16 arithmetic, or "matrix-64" or "matrix-128" on devices with matrix units. If it is empty, the device takes the variant that it
-  /// has measured as the fastest. A device that lacks the variant refuses it with an
-  /// Error(unsupported), and a device without variants with an Error(invalid_argument).
+  /// float16 arithmetic, or "matrix-64" or "matrix-128" on devices with matrix units. If it is empty,
+  /// the device takes the variant that it has measured as the fastest. A device that lacks the variant
+  /// refuses it with an Error(unsupported), and a device without variants with an
+  /// Error(invalid_argument).
   std::string tiles = {};
 };
 

@@ -24,7 +24,7 @@ inline constexpr TileVariant kTileVariants[] = {{"matrix-64", 64, false},
                                                 {"float16", 0, true},
                                                 {"float32", 0, false}};
 
-/// The variant of this name. Throws Error(invalid_argument) if there is none.
+/// The variant of this name. Throws Error(invalid_argument) if no variant has it.
 const TileVariant& tile_variant(const std::string& name);
 
 /// The variants that a device can run, if its matrix units and its halves work.

@@ -47,7 +47,7 @@ struct Examination {
 
   /// The first wrong result. Empty if all results that are there are right.
   std::string wrong_result() const;
-  /// The first wrong result, else the first failure. Empty if there is none.
+  /// The first wrong result. If no result is wrong, the first failure, which may be empty.
   std::string problem() const;
 };
 
