@@ -8,6 +8,8 @@
 #include <fstream>
 #include <string_view>
 
+#include "platform/nvml.h"
+
 namespace bitaxon {
 namespace {
 
@@ -16,6 +18,8 @@ namespace fs = std::filesystem;
 /// Drivers of temperature sensors inside a processor.
 constexpr std::array<std::string_view, 4> kCpuDrivers = {"coretemp", "k10temp", "zenpower",
                                                          "cpu_thermal"};
+
+constexpr std::string_view kNvidia = "0x10de";  // as in the file `vendor` of a PCI device
 
 std::string first_line(const fs::path& file) {
   std::ifstream in(file);
@@ -63,10 +67,14 @@ std::optional<double> pci_temperature(const std::string& address) {
   std::optional<double> hottest;
   if (address.empty()) return hottest;
   std::error_code error;
-  const fs::path folder = fs::path("/sys/bus/pci/devices") / address / "hwmon";
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+  const fs::path folder = fs::path("/sys/bus/pci/devices") / address;
+  for (fs::directory_iterator it(folder / "hwmon", error), end; !error && it != end;
+       it.increment(error))
     read_sensors(it->path(), hottest);
-  return hottest;
+  if (hottest || first_line(folder / "vendor") != kNvidia) return hottest;
+  static const auto* const nvml =
+      new Nvml();  // never closed: other objects may use it until the end
+  return nvml->temperature(address);
 }
 
 std::optional<double> file_temperature(const fs::path& file) {

@@ -11,8 +11,8 @@ namespace bitaxon {
 /// system has no readable sensor, as in most virtual machines.
 std::optional<double> cpu_temperature();
 
-/// The highest temperature of the device at a PCI address ("0000:65:00.0"), in degrees Celsius.
-/// Empty when the device has no readable sensor.
+/// The highest temperature of the device at a PCI address ("0000:65:00.0"), in degrees Celsius: from the
+/// sensors that Linux shows, or from NVIDIA's driver. Empty when the device has no readable sensor.
 std::optional<double> pci_temperature(const std::string& address);
 
 /// The temperature in a file, in degrees Celsius. The file holds one number: degrees, or, from 200
