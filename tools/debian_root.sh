@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Functions that make and use a Debian system in a folder. tools/check-release.sh and
-# tests/drivers/run source this file after tools/lib.sh, which sets $root.
+# Functions that make and use a Debian system in a folder. Scripts source this file after tools/lib.sh,
+# which sets $root.
 # shellcheck disable=SC2154
 
 root_options=(--variant=minbase)  # options for debootstrap
@@ -68,4 +68,27 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 export HOME=/root
 $commands" in_root "$@"
+}
+
+# matrix_glslc: prints the compiler of the shaders for matrix units. Debian 12's glslc is too old for
+# them, so it is that of a Debian 13, the system of tests/drivers/run. Prints nothing if there is none.
+matrix_glslc() {
+  local system=$root/build/roots/drivers-trixie script=$root/build/matrix-glslc
+  if [[ $(getconf GNU_LIBC_VERSION) != "glibc 2.36" ]]; then
+    command -v glslc || true
+    return 0
+  fi
+  if [[ ! -d $system ]] && { ((EUID != 0)) || ! command -v debootstrap >/dev/null; }; then
+    say "without shaders for matrix units: a Debian 13 in $system needs root and debootstrap"
+    return 0
+  fi
+  make_root trixie "$system" glslc || return
+  cat >"$script.partial" <<END
+#!/bin/sh
+exec "$system/lib64/ld-linux-x86-64.so.2" --library-path "$system/usr/lib/x86_64-linux-gnu" \
+  "$system/usr/bin/glslc" "\$@"
+END
+  chmod +x "$script.partial"
+  mv -- "$script.partial" "$script"
+  printf '%s\n' "$script"
 }

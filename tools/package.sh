@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# tools/package.sh [--with-tests] [--output DIR] [--build DIR]: installs missing packages, builds in
-# build/package, makes a tarball and prints its path. The program in the tarball runs on any x86-64
-# Linux whose glibc is at least as new as this system's: 2.36 for a package made on Debian 12, 2.41
-# for one made on Debian 13. The shaders for matrix units are compiled in a Debian 13, which
-# debootstrap makes in build/roots/shaders; without root or debootstrap they are left out. --with-tests
-# adds the tests and benchmarks. --output says where the tarball goes (default: build/package). --build
-# packages an existing release build.
+# tools/package.sh [--with-tests] [--uncompressed] [--output DIR] [--build DIR]: installs missing
+# packages, builds in build/package, makes a tarball and prints its path. The program in the tarball
+# runs on any x86-64 Linux whose glibc is at least as new as this system's: 2.36 for a package made on
+# Debian 12, 2.41 for one made on Debian 13. The shaders for matrix units are compiled in a Debian 13,
+# which debootstrap makes in build/roots/drivers-trixie; without root or debootstrap they are left out.
+# --with-tests adds the tests and benchmarks. --uncompressed makes a plain .tar, a minute sooner with
+# tests. --output says where the tarball goes (default: build/package). --build packages an existing
+# release build.
 set -euo pipefail
 source "$(dirname -- "$(readlink -f -- "$0")")/lib.sh"
 source "$root/tools/bundle.sh"
@@ -26,29 +27,6 @@ bundle_libraries() {
     install -D -m 644 -- "$path" "$stage/$folder/$name"
     bundled+=("$path")
   done <<<"$needed"
-}
-
-# matrix_glslc: prints the compiler of the shaders for matrix units. Debian 12's glslc is too old for
-# them, so it is that of a Debian 13 in build/roots/shaders. Prints nothing if there is none.
-matrix_glslc() {
-  local system=$root/build/roots/shaders script=$root/build/matrix-glslc
-  if [[ $(getconf GNU_LIBC_VERSION) != "glibc 2.36" ]]; then
-    command -v glslc || true
-    return 0
-  fi
-  if [[ ! -d $system ]] && { ((EUID != 0)) || ! command -v debootstrap >/dev/null; }; then
-    say "without shaders for matrix units: a Debian 13 in $system needs root and debootstrap"
-    return 0
-  fi
-  make_root trixie "$system" glslc || return
-  cat >"$script.partial" <<END
-#!/bin/sh
-exec "$system/lib64/ld-linux-x86-64.so.2" --library-path "$system/usr/lib/x86_64-linux-gnu" \
-  "$system/usr/bin/glslc" "\$@"
-END
-  chmod +x "$script.partial"
-  mv -- "$script.partial" "$script"
-  printf '%s\n' "$script"
 }
 
 # check_versions: fails if a file needs a newer version of a system library than the package allows.
@@ -91,10 +69,11 @@ check_places() {
   fi
 }
 
-with_tests=false output='' given=''
+with_tests=false compressed=true output='' given=''
 while (($# > 0)); do
   case $1 in
     --with-tests) with_tests=true ;;
+    --uncompressed) compressed=false ;;
     --output | --build)
       (($# > 1)) || fail "$1 needs a folder"
       if [[ $1 == --output ]]; then output=$2; else given=$2; fi
@@ -141,9 +120,10 @@ mkdir -p -- "$output"
 output=$(realpath -- "$output")
 # Every test program contains the whole library. A compression window that spans two programs finds
 # the repetition.
-packing=gz pack=(gzip -9n)
-if [[ -n $suffix ]]; then packing=xz pack=(xz "--lzma2=preset=3,dict=64MiB"); fi
-tarball=$output/$name$suffix.tar.$packing
+ending=.gz pack=(gzip -9n)
+if $with_tests; then ending=.xz pack=(xz "--lzma2=preset=3,dict=64MiB"); fi
+$compressed || ending='' pack=(cat)
+tarball=$output/$name$suffix.tar$ending
 scratch=$(mktemp -d -- "$output/.package.XXXXXX")
 trap 'rm -rf -- "$scratch"' EXIT
 stage=$scratch/$name
