@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "vulkan/device/attempt.h"
 #include "vulkan/device/self_test.h"
 #include "vulkan/device/tile_choice.h"
 #include "vulkan/kernels/matrix_tile.h"
@@ -13,6 +14,7 @@ namespace bitaxon::vulkan {
 std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
                                            const std::string& tiles, const PipelineCache& notes,
                                            const Failure& failure) {
+  const auto turn = wait_for_turn(notes);
   const auto problem_of = [&](const char* variant, std::string (*test)(Backend&)) {
     return problem_of_variant(backend, variant, test, notes, failure);
   };
@@ -32,6 +34,8 @@ std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
   };
   std::vector<TileVariant> working;
   for (const TileVariant& variant : tile_variants(device.caps())) {
+    // A variant that is asked for is the only one that is tried: another one may crash the driver.
+    if (!tiles.empty() && variant.name != tiles) continue;
     if (variant.matrix_tile != 0 || variant.float16_tiles) {
       use(variant);
       const std::string problem = problem_of(variant.name, fast_product_problem);
@@ -45,7 +49,7 @@ std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
   const auto any_works = [&](const auto& kind) { return std::ranges::any_of(working, kind); };
   if (!any_works(&TileVariant::matrix_tile)) device.forget_matrix_units();
   if (!any_works(&TileVariant::float16_tiles)) device.forget_packed_halves();
-  if (many.reason.empty())
+  if (many.reason.empty() && tiles.empty())
     many.reason = has_matrix_shaders()
                       ? "no matrix units, no packed halves"
                       : "no shaders for matrix units in this build, no packed halves";

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "support/temporary_folder.h"
+#include "vulkan/device/attempt.h"
 #include "vulkan_tests/test_device.h"
 #include "vulkan_tests/test_gpu.h"
 
@@ -107,6 +108,19 @@ TEST(SelfTest, IsMadeAgainIfItsNoteIsDamaged) {
     EXPECT_EQ(problem(failing_test), "") << "the result of the test is kept";
     EXPECT_EQ(n_tests, 1) << damaged;
   }
+}
+
+TEST(SelfTest, IsNotMadeAfterItEndedTwoRuns) {
+  const TemporaryFolder folder;
+  const TestGpu gpu;
+  const vulkan::PipelineCache notes(gpu.device(), folder.path());
+  for (int run = 0; run < 2; ++run) vulkan::Attempt(notes, "self-test", "integer-dots");
+  n_tests = 0;
+  EXPECT_NE(vulkan::problem_of_variant(vulkan_backend(), "integer dots", passing_test, notes,
+                                       vulkan::Failure())
+                .find("two earlier runs ended in the self-test of integer-dots"),
+            std::string::npos);
+  EXPECT_EQ(n_tests, 0);
 }
 
 TEST(SelfTest, DetectsAWrongResult) {

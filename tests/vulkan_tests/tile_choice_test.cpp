@@ -3,13 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
+#include <future>
 #include <iterator>
 #include <string>
 #include <vector>
 
 #include "support/errors.h"
 #include "support/temporary_folder.h"
+#include "vulkan/device/attempt.h"
 #include "vulkan_tests/test_gpu.h"
 
 namespace bitaxon::test {
@@ -118,21 +121,44 @@ TEST(TileChoice, FollowsTheNoteUnlessItIsDamaged) {
   }
 }
 
-TEST(TileChoice, LeavesOutAVariantThatEndedAnEarlierRun) {
+/// Notes that `runs` earlier runs ended while they measured a variant.
+void end_runs(const TemporaryFolder& folder, const char* variant, int runs) {
+  const TestGpu gpu;
+  const vulkan::PipelineCache notes(gpu.device(), folder.path());
+  for (int i = 0; i < runs; ++i) vulkan::Attempt(notes, "measurement", variant);
+}
+
+TEST(TileChoice, LeavesOutAVariantThatEndedTwoEarlierRuns) {
   const TemporaryFolder folder;
-  choice_in(folder.path());
-  write_note(folder, "measuring matrix-64 matrix-128");
+  end_runs(folder, "matrix-64", 2);
+  end_runs(folder, "matrix-128", 2);
+  end_runs(folder, "float16", 1);
   std::vector<std::string> used;
   const VariantChoice choice = choice_in(folder.path(), "", &used);
   used.pop_back();
-  EXPECT_EQ(used, (std::vector<std::string>{"float16", "float32"}));
-  EXPECT_NE(choice.reason.find("an earlier run ended while it measured matrix-128"),
+  EXPECT_EQ(used, (std::vector<std::string>{"float16", "float32"}))
+      << "a single run may have been ended by the user";
+  EXPECT_NE(choice.reason.find("two earlier runs ended in the measurement of matrix-128"),
             std::string::npos)
       << choice.reason;
   EXPECT_EQ(choice_in(folder.path()).reason, choice.reason) << "the choice is kept";
 
-  write_note(folder, "measuring matrix-64 matrix-128 float16 float32");
+  end_runs(folder, "float16", 2);
+  end_runs(folder, "float32", 2);
+  write_note(folder, "");
   EXPECT_EQ(choice_in(folder.path()).variant, "float32");
+}
+
+TEST(TileChoice, IsMadeByOneProcessAtATime) {
+  const TemporaryFolder folder;
+  const TestGpu gpu;
+  const vulkan::PipelineCache notes(gpu.device(), folder.path());
+  auto turn = vulkan::wait_for_turn(notes);
+  ASSERT_TRUE(turn.has_value() && turn->is_held()) << turn->problem();
+  auto next = std::async(std::launch::async, [&] { return vulkan::wait_for_turn(notes); });
+  EXPECT_EQ(next.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
+  turn.reset();
+  EXPECT_TRUE(next.get()->is_held());
 }
 
 TEST(TileChoice, IsNotMeasuredIfItCannotBeKept) {

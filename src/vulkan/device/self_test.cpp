@@ -12,6 +12,7 @@
 #include "bitaxon/error.h"
 #include "bitaxon/ops.h"
 #include "platform/printable.h"
+#include "vulkan/device/attempt.h"
 #include "vulkan/device/trial.h"
 
 namespace bitaxon::vulkan {
@@ -248,14 +249,18 @@ std::string problem_of_variant(Backend& backend, const char* variant, std::strin
     return known->empty() ? *known
                           : fmt::format("{} ({} in the cache folder keeps this result)", *known,
                                         notes.note_file(note).filename().string());
+  const Attempt attempt(notes, "self-test", note);
+  if (!attempt.refusal().empty()) return attempt.refusal();
   try {
     std::string found = test(backend);
+    attempt.end();
     notes.write_note(note, note_of(found));
     return found;
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::internal) throw;
     // If the test has lost the device, this run cannot go on, and the note keeps later runs from
     // testing. After any other error, no note is written, so the next run tests again.
+    attempt.end();
     if (failure.happened()) notes.write_note(note, note_of(error.what()));
     failure.check();
     return error.what();

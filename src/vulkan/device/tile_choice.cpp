@@ -8,9 +8,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "bitaxon/error.h"
@@ -19,6 +17,7 @@
 #include "core/step.h"
 #include "formats/weight_format.h"
 #include "platform/printable.h"
+#include "vulkan/device/attempt.h"
 #include "vulkan/kernels/matrix_tile.h"
 #include "vulkan/vulkan_backend.h"
 
@@ -26,8 +25,8 @@ namespace bitaxon::vulkan {
 namespace {
 
 constexpr const char* kNote = "tiles";
-/// The beginning of the note while variants are measured.
-constexpr std::string_view kMeasuring = "measuring";
+/// The note while variants are measured.
+constexpr const char* kMeasuring = "measuring\n";
 constexpr int kProducts = 8;
 constexpr int kPasses = 5;
 /// How much faster than an earlier variant a variant must be to be preferred: less is noise.
@@ -91,44 +90,31 @@ struct TileChoice {
 using Variants = std::vector<TileVariant>;
 using Use = std::function<void(const TileVariant&)>;
 
-bool contains_word(std::string_view words, std::string_view word) {
-  for (const auto part : std::views::split(words, ' '))
-    if (std::string_view(part.begin(), part.end()) == word) return true;
-  return false;
-}
-
-/// The variants that an earlier run was measuring when it ended. A driver may crash or lose the device,
-/// so each of them is measured only once.
-std::string names_in(const std::string& note) {
-  return note.starts_with(kMeasuring) ? note.substr(kMeasuring.size()) : "";
-}
-
 /// Measures the variants. The last one is that of float32, which needs no test.
 TileChoice measure(Backend& backend, const Variants& variants, const PipelineCache& notes,
                    const Use& use) {
   Products products(backend, device_caps(backend).type == DeviceType::cpu);
-  std::string ended = names_in(notes.read_note(kNote));
   TileChoice choice{variants.back(), ""};
   double best = std::numeric_limits<double>::infinity();
   for (const TileVariant& variant : variants) {
-    const std::string_view comma = choice.reason.empty() ? "" : ", ";
-    if (contains_word(ended, variant.name)) {
-      choice.reason +=
-          fmt::format("{}an earlier run ended while it measured {} ({} in the cache folder)", comma,
-                      variant.name, notes.note_file(kNote).filename().string());
+    const char* comma = choice.reason.empty() ? "" : ", ";
+    const Attempt attempt(notes, "measurement", variant.name);
+    if (!attempt.refusal().empty()) {
+      choice.reason += fmt::format("{}{}", comma, attempt.refusal());
       continue;
     }
-    notes.write_note(kNote, fmt::format("{}{} {}", kMeasuring, ended, variant.name));
     use(variant);
     try {
       const double seconds = products.seconds();
+      attempt.end();
       choice.reason += fmt::format("{}{} took {:.3g} ms", comma, variant.name, 1e3 * seconds);
       if (seconds >= kLead * best) continue;
       best = seconds;
       choice.variant = variant;
     } catch (const Error& error) {
-      // After the loss of the device, the note stays, so that the next run leaves this variant out.
+      if (error.kind() == ErrorKind::device) attempt.give_up();
       if (error.kind() == ErrorKind::internal || error.kind() == ErrorKind::device) throw;
+      attempt.end();
       choice.reason += fmt::format("{}{} failed: {}", comma, variant.name, error.what());
     }
   }
@@ -152,12 +138,10 @@ std::optional<TileChoice> read(const std::string& note, const Variants& variants
 TileChoice measured_once(Backend& backend, const Variants& variants, const PipelineCache& notes,
                          const Use& use) {
   const TileChoice first{variants[0], "not measured, because the result could not be kept"};
-  const std::string found = notes.read_note(kNote);
-  if (const auto kept = read(found, variants)) return *kept;
+  if (const auto kept = read(notes.read_note(kNote), variants)) return *kept;
   // Tries whether a note can be kept, before it measures.
-  const std::string begun = fmt::format("{}{}", kMeasuring, names_in(found));
-  notes.write_note(kNote, begun);
-  if (notes.read_note(kNote) != begun) return first;
+  notes.write_note(kNote, kMeasuring);
+  if (notes.read_note(kNote) != kMeasuring) return first;
   const TileChoice choice = measure(backend, variants, notes, use);
   const std::string note = fmt::format("{}\n{}", choice.variant.name, choice.reason);
   notes.write_note(kNote, note);

@@ -39,8 +39,8 @@ void check_tiles(const std::string& name, const DeviceCaps& caps);
 /// `choice`. Otherwise the variants are measured once for a device, driver and version of the program,
 /// and the result is kept in a note beside the pipeline cache: a later run that measures again could
 /// choose another one, and its results would have other bits. For the same reason nothing is measured if
-/// notes cannot be kept; then the first variant is taken. A variant that ended an earlier run while it
-/// was measured is left out. `use` makes the backend use a variant.
+/// notes cannot be kept; then the first variant is taken. A variant whose measurement ended two earlier
+/// runs is left out. `use` makes the backend use a variant.
 VariantChoice choose_tiles(Backend& backend, const std::string& wanted,
                            const std::vector<TileVariant>& variants, VariantChoice choice,
                            const PipelineCache& notes,
