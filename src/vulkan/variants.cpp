@@ -15,18 +15,11 @@ std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
                                            const std::string& tiles, const PipelineCache& notes,
                                            const Failure& failure) {
   const auto turn = wait_for_turn(notes);
-  const auto problem_of = [&](const char* variant, std::string (*test)(Backend&)) {
-    return problem_of_variant(backend, variant, test, notes, failure);
+  const auto problem_of = [&](const char* variant, const std::function<std::string()>& test) {
+    return problem_of_variant(variant, test, notes, failure);
   };
   const auto failed = [](const char* variant, const std::string& problem) {
     return fmt::format("the self-test of {} failed: {}", variant, problem);
-  };
-  // Takes a variant if its self-test finds no problem.
-  const auto tried = [&](VariantChoice plain, const char* variant, std::string (*test)(Backend&)) {
-    const std::string problem = problem_of(variant, test);
-    if (problem.empty()) return VariantChoice{plain.kernels, variant, "the self-test agrees"};
-    plain.reason = failed(variant, problem);
-    return plain;
   };
   VariantChoice many{"products of many rows, fast", "float32", ""};
   const auto use = [&](const TileVariant& variant) {
@@ -38,7 +31,8 @@ std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
     if (!tiles.empty() && variant.name != tiles) continue;
     if (variant.matrix_tile != 0 || variant.float16_tiles) {
       use(variant);
-      const std::string problem = problem_of(variant.name, fast_product_problem);
+      const std::string problem =
+          problem_of(variant.name, [&] { return fast_product_problem(backend); });
       many.reason += many.reason.empty() ? "" : "; ";
       many.reason += problem.empty() ? fmt::format("the self-test of {} agrees", variant.name)
                                      : failed(variant.name, problem);
@@ -54,19 +48,26 @@ std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
                       ? "no matrix units, no packed halves"
                       : "no shaders for matrix units in this build, no packed halves";
   many = choose_tiles(backend, tiles, working, many, notes, use);
-  // The self-test multiplies with integer dots as long as the device has not forgotten them.
+
   VariantChoice dots{"affine codes, few rows", "no integer dots", "they are not fast here"};
-  if (device.caps().fast_integer_dots) {
-    dots = tried(dots, "integer dots", few_rows_problem);
-    if (dots.variant != "integer dots") device.forget_integer_dots();
-  }
   VariantChoice codes{"codes of 4 bits, few rows", "no halves", "no mixed products"};
-  if (device.caps().fast_integer_dots) {
-    codes.reason = "integer dots take fewer instructions";
-  } else if (device.caps().mixed_products) {
-    codes = tried(codes, "halves", few_rows_problem);
-    if (codes.variant != "halves") device.forget_mixed_products();
-  }
+  // Takes a variant that the device has if its self-test finds no problem.
+  const auto try_variant = [&](bool has, VariantChoice& choice, const char* variant,
+                               const std::function<void(bool)>& use_variant) {
+    if (!has) return false;
+    const std::string problem =
+        problem_of(variant, [&] { return few_rows_problem(backend, use_variant); });
+    choice.reason = problem.empty() ? "the self-test agrees" : failed(variant, problem);
+    if (problem.empty()) choice.variant = variant;
+    return problem.empty();
+  };
+  const DeviceCaps caps = device.caps();  // a copy, because the tests change the device's
+  const bool mixed = try_variant(caps.mixed_products, codes, "halves",
+                                 [&](bool is_used) { device.set_few_rows(false, is_used); });
+  const bool integers = try_variant(caps.fast_integer_dots, dots, "integer dots",
+                                    [&](bool is_used) { device.set_few_rows(is_used, false); });
+  device.set_few_rows(integers, mixed);
+  if (integers && mixed) codes.reason += "; used where integer dots do not suit";
   return {many, dots, codes};
 }
 

@@ -16,27 +16,21 @@ TEST(SelfTest, FindsNoProblemOnACorrectDevice) {
   EXPECT_EQ(vulkan::fast_product_problem(vulkan_backend()), "");
 }
 
-TEST(SelfTest, FindsNoProblemWithMixedProducts) {
+TEST(SelfTest, FindsNoProblemWithIntegerDotsAndMixedProducts) {
   vulkan::VulkanOptions options = test_options();
   options.limit_caps = [](vulkan::DeviceCaps& caps) {
     caps.type = vulkan::DeviceType::discrete;
     caps.mixed_products = true;
-  };
-  const auto mixed = vulkan::open_vulkan_backend(options);
-  EXPECT_TRUE(vulkan::device_caps(*mixed).mixed_products) << "the backend tests itself";
-  EXPECT_EQ(vulkan::few_rows_problem(*mixed), "");
-}
-
-TEST(SelfTest, FindsNoProblemWithIntegerDots) {
-  vulkan::VulkanOptions options = test_options();
-  options.limit_caps = [](vulkan::DeviceCaps& caps) {
-    caps.type = vulkan::DeviceType::discrete;
     caps.fast_integer_dots = caps.integer_dots;
   };
-  const auto dots = vulkan::open_vulkan_backend(options);
-  const vulkan::DeviceCaps& caps = vulkan::device_caps(*dots);
-  EXPECT_EQ(caps.fast_integer_dots, caps.integer_dots) << "the backend tests itself";
-  EXPECT_EQ(vulkan::few_rows_problem(*dots), "");
+  const auto backend = vulkan::open_vulkan_backend(options);
+  const vulkan::DeviceCaps& caps = vulkan::device_caps(*backend);
+  const std::vector<VariantChoice>& variants = backend->caps().variants;
+  EXPECT_EQ(variants.at(1).variant, caps.integer_dots ? "integer dots" : "no integer dots")
+      << variants.at(1).reason;
+  EXPECT_EQ(variants.at(2).variant, "halves") << variants.at(2).reason;
+  EXPECT_TRUE(caps.mixed_products);
+  EXPECT_EQ(caps.fast_integer_dots, caps.integer_dots);
 }
 
 /// A backend that returns wrong results in precision fast.
@@ -78,11 +72,11 @@ class WrongWhenFast final : public Backend {
 
 /// Counts the tests that problem_of_variant() makes.
 int n_tests = 0;
-std::string failing_test(Backend&) {
+std::string failing_test() {
   ++n_tests;
   return "off by 1";
 }
-std::string passing_test(Backend&) {
+std::string passing_test() {
   ++n_tests;
   return "";
 }
@@ -92,8 +86,8 @@ TEST(SelfTest, IsMadeAgainIfItsNoteIsDamaged) {
   const TestGpu gpu;
   const vulkan::PipelineCache notes(gpu.device(), folder.path());
   const vulkan::Failure failure;
-  const auto problem = [&](std::string (*test)(Backend&)) {
-    return vulkan::problem_of_variant(vulkan_backend(), "integer dots", test, notes, failure);
+  const auto problem = [&](std::string (*test)()) {
+    return vulkan::problem_of_variant("integer dots", test, notes, failure);
   };
   n_tests = 0;
   EXPECT_EQ(problem(failing_test), "off by 1");
@@ -116,8 +110,7 @@ TEST(SelfTest, IsNotMadeAfterItEndedTwoRuns) {
   const vulkan::PipelineCache notes(gpu.device(), folder.path());
   for (int run = 0; run < 2; ++run) vulkan::Attempt(notes, "self-test", "integer-dots");
   n_tests = 0;
-  EXPECT_NE(vulkan::problem_of_variant(vulkan_backend(), "integer dots", passing_test, notes,
-                                       vulkan::Failure())
+  EXPECT_NE(vulkan::problem_of_variant("integer dots", passing_test, notes, vulkan::Failure())
                 .find("two earlier runs ended in the self-test of integer-dots"),
             std::string::npos);
   EXPECT_EQ(n_tests, 0);
@@ -126,7 +119,7 @@ TEST(SelfTest, IsNotMadeAfterItEndedTwoRuns) {
 TEST(SelfTest, DetectsAWrongResult) {
   WrongWhenFast wrong(vulkan_backend());
   EXPECT_NE(vulkan::fast_product_problem(wrong).find("off by"), std::string::npos);
-  EXPECT_NE(vulkan::few_rows_problem(wrong).find("off by"), std::string::npos);
+  EXPECT_NE(vulkan::few_rows_problem(wrong, [](bool) {}).find("off by"), std::string::npos);
 }
 
 }  // namespace

@@ -41,8 +41,10 @@ class Device {
     caps_.float16_tiles = float16_tiles;
   }
   void forget_packed_halves() { caps_.packed_halves = caps_.float16_tiles = false; }
-  void forget_mixed_products() { caps_.mixed_products = false; }
-  void forget_integer_dots() { caps_.fast_integer_dots = false; }
+  void set_few_rows(bool integer_dots, bool mixed_products) {
+    caps_.fast_integer_dots = integer_dots;
+    caps_.mixed_products = mixed_products;
+  }
 
   /// Names an object for validation messages and debuggers. Does nothing without
   /// VK_EXT_debug_utils.

@@ -32,33 +32,6 @@ constexpr std::int64_t kOuts = 144;
 /// rounding changes a product by about 2^-11. The errors are independent, so they add in
 /// quadrature.
 constexpr double kTolerance = 2e-3;
-/// The largest relative error of an exact product.
-constexpr double kExactTolerance = 1e-5;
-
-/// The product of the weight and the first `n_valid` of `n_rows` rows of x.
-std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight>& weight,
-                            const std::vector<float>& x, std::int64_t n_rows, std::uint32_t n_valid,
-                            Precision precision) {
-  Trial trial;
-  const auto bytes = std::as_bytes(std::span(x));
-  const Tensor input =
-      trial.input(DType::f32, {n_rows, weight->shape[2]}, {bytes.begin(), bytes.end()});
-  trial.set_output(linear(input, trial.graph->weight(weight)));
-  trial.set_rows(n_valid);
-  return run(backend, trial, precision, n_valid * static_cast<std::size_t>(kOuts));
-}
-
-/// The size of the difference, relative to the size of `expected` (L2). NaN if a number is NaN.
-double relative_error(const std::vector<float>& actual, const std::vector<float>& expected) {
-  double error = 0;
-  double norm = 0;
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    const double difference = static_cast<double>(actual[i]) - static_cast<double>(expected[i]);
-    error += difference * difference;
-    norm += static_cast<double>(expected[i]) * static_cast<double>(expected[i]);
-  }
-  return std::sqrt(error / norm);
-}
 
 /// Compares the fast product of this weight with the exact product. Returns a description of the
 /// difference, or an empty string if both products agree.
@@ -150,36 +123,6 @@ std::string experts_problem(Backend& backend, Numbers& numbers) {
                       kValidRows * static_cast<std::size_t>(kCodeCols));
 }
 
-/// Compares the products of few rows, in both precisions, with sums of decoded weights.
-std::string problem_with_few_rows(Backend& backend, const TrialWeight& stored, std::uint32_t n_rows,
-                                  Numbers& numbers) {
-  constexpr auto kCols = static_cast<std::size_t>(kCodeCols);
-  const auto weight = backend.pack(stored.desc, stored.parts());
-  std::vector<float> values(static_cast<std::size_t>(kOuts) * kCols);
-  decode(stored.desc, stored.parts(), 0, values);
-  std::vector<float> x(n_rows * kCols);
-  for (float& value : x) value = numbers.next();
-  std::vector<float> expected;
-  for (std::size_t row = 0; row < n_rows; ++row)
-    for (std::size_t out = 0; out < static_cast<std::size_t>(kOuts); ++out) {
-      double sum = 0;
-      for (std::size_t c = 0; c < kCols; ++c)
-        sum +=
-            static_cast<double>(values[out * kCols + c]) * static_cast<double>(x[row * kCols + c]);
-      expected.push_back(static_cast<float>(sum));
-    }
-  for (const Precision precision : {Precision::exact, Precision::fast}) {
-    const double relative =
-        relative_error(multiply(backend, weight, x, n_rows, n_rows, precision), expected);
-    const double most = precision == Precision::exact ? kExactTolerance : kTolerance;
-    if (!(relative <= most))
-      return fmt::format(
-          "products are off by {:.2g} (relative L2) for {} and {} rows, at most {:.2g} is expected",
-          relative, stored.desc.format_name(), n_rows, most);
-  }
-  return "";
-}
-
 /// A note is one whole line: "agree", or "failed: " and the problem.
 constexpr std::string_view kAgree = "agree\n";
 constexpr std::string_view kFailed = "failed: ";
@@ -224,24 +167,7 @@ std::string fast_product_problem(Backend& backend) {
   return attention_problem(backend, numbers);
 }
 
-std::string few_rows_problem(Backend& backend) {
-  Numbers numbers;
-  for (const int bits : {4, 8}) {
-    const TrialWeight weight = random_weight({.name = "self-test",
-                                              .format = WeightFormat::affine,
-                                              .rows = kOuts,
-                                              .cols = kCodeCols,
-                                              .dtype = DType::f16,
-                                              .bits = bits},
-                                             numbers);
-    for (const std::uint32_t n_rows : {1U, 4U})
-      if (auto problem = problem_with_few_rows(backend, weight, n_rows, numbers); !problem.empty())
-        return problem;
-  }
-  return "";
-}
-
-std::string problem_of_variant(Backend& backend, const char* variant, std::string (*test)(Backend&),
+std::string problem_of_variant(const char* variant, const std::function<std::string()>& test,
                                const PipelineCache& notes, const Failure& failure) {
   std::string note(variant);
   std::ranges::replace(note, ' ', '-');
@@ -252,7 +178,7 @@ std::string problem_of_variant(Backend& backend, const char* variant, std::strin
   const Attempt attempt(notes, "self-test", note);
   if (!attempt.refusal().empty()) return attempt.refusal();
   try {
-    std::string found = test(backend);
+    std::string found = test();
     attempt.end();
     notes.write_note(note, note_of(found));
     return found;

@@ -2,6 +2,7 @@
 // plain variants.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "core/backend.h"
@@ -15,13 +16,15 @@ namespace bitaxon::vulkan {
 /// string if all fast results are right.
 std::string fast_product_problem(Backend& backend);
 
-/// Multiplies small matrices of affine codes of 4 and 8 bits by few rows, with both precisions. Returns
-/// a description of the first wrong result, or an empty string.
-std::string few_rows_problem(Backend& backend);
+/// Runs kernels that multiply few rows by affine codes of 4 and 8 bits, with both precisions: products
+/// beside sums of decoded weights, and the inputs of layers and experts beside the plain kernels.
+/// `use_variant(false)` makes the backend use the plain kernels. Returns a description of the first wrong
+/// result, or an empty string.
+std::string few_rows_problem(Backend& backend, const std::function<void(bool)>& use_variant);
 
 /// What the test finds, or an empty string. The outcome is kept in a note beside the pipeline cache, so
 /// that later runs do not test again.
-std::string problem_of_variant(Backend& backend, const char* variant, std::string (*test)(Backend&),
+std::string problem_of_variant(const char* variant, const std::function<std::string()>& test,
                                const PipelineCache& notes, const Failure& failure);
 
 }  // namespace bitaxon::vulkan

@@ -32,11 +32,13 @@ struct TrialWeight {
 
   WeightParts parts() const;
 };
-/// `desc` has the format, the types and the sizes. Groups of codes have 32 elements.
-TrialWeight random_weight(WeightDesc desc, Numbers& numbers);
+/// `desc` has the format, the types and the sizes. Groups of codes have 32 elements. Floats, scales and
+/// biases are in [-most, most).
+TrialWeight random_weight(WeightDesc desc, Numbers& numbers, float most = 1);
 
-/// Numbers as elements of this type.
-std::vector<std::byte> random_floats(DType dtype, std::uint64_t size_bytes, Numbers& numbers);
+/// Numbers in [-most, most) as elements of this type.
+std::vector<std::byte> random_floats(DType dtype, std::uint64_t size_bytes, Numbers& numbers,
+                                     float most = 1);
 
 /// A graph with one output, and the contents of its inputs and its state.
 struct Trial {
@@ -56,5 +58,12 @@ struct Trial {
 
 /// The first `n` elements of the output.
 std::vector<float> run(Backend& backend, const Trial& trial, Precision precision, std::size_t n);
+/// The product of the weight and the first `n_valid` of `n_rows` rows of x.
+std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight>& weight,
+                            const std::vector<float>& x, std::int64_t n_rows, std::uint32_t n_valid,
+                            Precision precision);
+
+/// The size of the difference, relative to the size of `expected` (L2). NaN if a number is NaN.
+double relative_error(const std::vector<float>& actual, const std::vector<float>& expected);
 
 }  // namespace bitaxon::vulkan
