@@ -33,9 +33,10 @@ float value_at(const uint at) {
 }
 
 float score_of(const uint place) {
-  float sum = 0.0;
+  precise float sum = 0.0;
   for (uint c = 0; c < kHeadDim; ++c) sum += head_q[c] * key_at(place + c);
-  return sum * p.scale;
+  precise const float score = sum * p.scale;
+  return score;
 }
 
 // The largest value of all invocations.

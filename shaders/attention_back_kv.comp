@@ -35,14 +35,15 @@ float word_at(const uint word, const uint at) { return kHalf ? half_at(word, at)
 // Computes dS and P for one pair: head `head` of row `row`.
 void weigh(const uint lane, const uint row, const uint head) {
   const uint at = (row * p.n_heads + head) * kHeadDim;
-  float score = 0.0;
+  precise float sum = 0.0;
   float g = 0.0;
   for (uint c = 0; c < kHeadDim; ++c) {
-    score += q[at + c] * key[c];
+    sum += q[at + c] * key[c];
     g += g_y[at + c] * value[c];
   }
+  precise const float score = sum * p.scale;
   const uint from = (row * p.n_heads + head) * 3;
-  const float weight = exp_of(score * p.scale - stats[from]) / stats[from + 1];
+  const float weight = exp_of(score - stats[from]) / stats[from + 1];
   weights[lane] = weight;
   score_factors[lane] = weight * (g - stats[from + 2]) * p.scale;
   places[lane] = at;

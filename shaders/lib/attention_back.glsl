@@ -1,5 +1,9 @@
 // What the shaders of the gradient of attention share: constants, parameters, and the places of
 // heads of keys and values.
+//
+// These shaders compute each score several times. `precise` gives it the same bits every time: if a
+// compiler fused only some multiply-adds, a huge score could be far from itself, and its exponential 0 or
+// infinite.
 #ifndef BX_ATTENTION_BACK_GLSL
 #define BX_ATTENTION_BACK_GLSL
 
