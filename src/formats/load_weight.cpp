@@ -33,22 +33,25 @@ void for_each_piece(const Checkpoint& checkpoint, const TensorInfo& codes, std::
   }
 }
 
-/// Unpacks codes of less than 8 bits to one byte for each code. `n` is a multiple of 8.
-void unpack_codes(const std::byte* from, int bits, std::int64_t n, std::byte* to) {
+/// Gives codes of `bits` bits `to_bits` bits each. `n` is a multiple of 8.
+void widen_codes(const std::byte* from, int bits, std::int64_t n, std::byte* to, int to_bits) {
   const std::uint64_t mask = (1U << bits) - 1U;
-  for (std::int64_t i = 0; i < n; i += 8, from += bits, to += 8) {
+  for (std::int64_t i = 0; i < n; i += 8, from += bits, to += to_bits) {
     std::uint64_t eight = 0;  // eight codes fill `bits` bytes
     std::memcpy(&eight, from, static_cast<std::size_t>(bits));
-    for (int j = 0; j < 8; ++j) to[j] = static_cast<std::byte>(eight >> (j * bits) & mask);
+    std::uint64_t wide = 0;
+    for (int j = 0; j < 8; ++j) wide |= (eight >> (j * bits) & mask) << (j * to_bits);
+    std::memcpy(to, &wide, static_cast<std::size_t>(to_bits));
   }
 }
 
-void load_as_8_bits(const Checkpoint& checkpoint, const WeightSource& source,
-                    const WritableParts& to) {
+void load_widened(const Checkpoint& checkpoint, const WeightSource& source,
+                  const WritableParts& to) {
   const int bits = source.desc.bits;
+  const int to_bits = loaded_form(source.desc).bits;
   for_each_piece(checkpoint, *source.data, source.desc.elements(), bits,
                  [&](std::int64_t first, std::int64_t n, const std::byte* codes) {
-                   unpack_codes(codes, bits, n, to.data.data() + first);
+                   widen_codes(codes, bits, n, to.data.data() + first * to_bits / 8, to_bits);
                  });
   read_tensor(checkpoint, source.scales, to.scales);
   read_tensor(checkpoint, source.biases, to.biases);
@@ -102,7 +105,7 @@ void load_without_nesting(const Checkpoint& checkpoint, const WeightSource& sour
 void load_parts(const Checkpoint& checkpoint, const WeightSource& source, const WritableParts& to) {
   const WeightDesc& desc = source.desc;
   if (desc.format == WeightFormat::affine && desc.bits != 4 && desc.bits != 8)
-    load_as_8_bits(checkpoint, source, to);
+    load_widened(checkpoint, source, to);
   else if (desc.format == WeightFormat::int8)
     load_int8(checkpoint, source, to);
   else if (desc.format == WeightFormat::mxfp8)
@@ -172,7 +175,7 @@ WritableParts matrix_parts(const WritableParts& stack, std::size_t n_matrices, s
 
 WeightDesc loaded_form(const WeightDesc& stored) {
   WeightDesc desc = stored;
-  if (stored.format == WeightFormat::affine && stored.bits != 4) desc.bits = 8;
+  if (stored.format == WeightFormat::affine) desc.bits = stored.bits <= 4 ? 4 : 8;
   if (stored.format == WeightFormat::int8) {
     desc.format = WeightFormat::affine;
     desc.bits = 8;

@@ -1,7 +1,8 @@
 // Reads weights in the form in which backends take them. Backends know fewer formats than files:
 //   floats stay as they are
 //   affine codes of 4 and 8 bits stay as they are
-//   affine codes of 2, 3, 5 and 6 bits become codes of 8 bits with the same scales and biases
+//   affine codes of 2 and 3 bits become codes of 4 bits, and those of 5 and 6 bits become codes of 8
+//   bits, with the same scales and biases
 //   int8 becomes affine codes of 8 bits: code + 128, one group for each row, and a factor
 //   codebooks stay as they are
 //   mxfp8 becomes BF16

@@ -96,8 +96,9 @@ TEST(RecordedFormats, KeepEveryValueWhenTheyAreLoaded) {
     decode(desc, loaded.parts, 0, after);
     EXPECT_EQ(before, after);
   }
-  EXPECT_EQ(formats, (std::set<std::string>{"fp4_g64", "mxfp4_g32", "nf4_g64", "q4_affine_g64",
-                                            "q8_affine_g32", "q8_affine_g60", "q8_affine_g64"}));
+  EXPECT_EQ(formats, (std::set<std::string>{"fp4_g64", "mxfp4_g32", "nf4_g64", "q4_affine_g32",
+                                            "q4_affine_g64", "q8_affine_g32", "q8_affine_g60",
+                                            "q8_affine_g64"}));
 }
 
 }  // namespace

@@ -190,7 +190,7 @@ PackedLayout packed_layout(const WeightDesc& desc) {
       layout.data = place(desc.elements() * static_cast<std::int64_t>(size_of(desc.dtype)));
       break;
     case WeightFormat::affine:
-      BX_ASSERT(desc.bits == 4 || desc.bits == 8, "other codes are loaded as codes of 8 bits");
+      BX_ASSERT(desc.bits == 4 || desc.bits == 8, "other codes are loaded as codes of 4 or 8 bits");
       layout.data = place(divide_up(desc.elements() * desc.bits, 8));
       layout.scales =
           place(2 * groups_of(desc) * static_cast<std::int64_t>(size_of(pair_dtype_of(desc))));
