@@ -78,6 +78,76 @@ TEST(MachineCode, FindsLoopsOfNvidiaWithAndWithoutACondition) {
   }
 }
 
+// The second turn of the loop begins in block 4, which is placed behind the end of the program.
+constexpr const char* kScatteredLoop = R"(
+block.u 0 L0 [] -> {
+  r1 = mov c[0x0][0x30] // delay=6
+} -> [1]
+block 1 L1 [0, 4] -> {
+  r8 p0 = iadd3 r1 c[0x1][0x10] rZ // delay=13
+  r9 = iadd3.x rZ c[0x1][0x14] rZ p0 pF // delay=6
+  r16..20 = ld.global.a64.constant.b128 [r8..10+0x10] // delay=1 wr:1
+  r12 = mov r8 // delay=6
+  r8 p0 = iadd3 r2 r3 rZ // delay=13
+  r20..24 = ld.global.a64.constant.b128 [r8..10] // delay=1 wr:0
+  r24 = ld.global.a64.constant.b32 [r12..14+rZ], pT // delay=1 wr:0
+  p0 = isetp.ge.u32 r33 c[0x0][0x78] // delay=13
+@!p0 bra L4 // delay=1
+} -> [2, 4]
+block 2 L2 [1] -> {
+  r1 = ffma.ftz r1 r2 r3 // delay=4
+  exit // delay=1
+} -> []
+block 4 L4 [1] -> {
+  up0 = isetp.ge.u32 ur3 0x4 // delay=13
+  r1 = i2f.f32.i32.re r1 // delay=6 wr:0
+  bra L1 // delay=1
+} -> [1]
+)";
+
+TEST(MachineCode, BlocksOfALoopMayBeAnywhere) {
+  const MachineCode code = analyse_nvidia(kScatteredLoop);
+  ASSERT_EQ(code.loops.size(), 1u);
+  EXPECT_EQ(code.loops[0].parent, -1);
+  EXPECT_EQ(code.loops[0].own.all, 12);
+  EXPECT_EQ(code.loops[0].own.vector, 6);
+  EXPECT_EQ(code.loops[0].own.scalar, 3);  // two branches, and a comparison for all lanes
+  EXPECT_EQ(code.loops[0].own.conversions, 1);
+  EXPECT_EQ(code.loops[0].own.products, 0);
+  EXPECT_EQ(code.outside.vector, 2);
+  EXPECT_EQ(code.outside.products, 1);
+}
+
+TEST(MachineCode, LoadsOfNvidiaThroughBindingsFollowFromTheirAddresses) {
+  const MachineCode code = analyse_nvidia(kScatteredLoop);
+  ASSERT_EQ(code.loops.size(), 1u);
+  EXPECT_EQ(code.loops[0].own.buffer_bytes, 16 + 4);
+  EXPECT_EQ(code.loops[0].own.address_bytes, 16);
+  EXPECT_EQ(code.loops[0].own.wide_bytes, 16);
+}
+
+TEST(MachineCode, FindsLoopsOfBlocksInLoops) {
+  // 0, then a loop of 1, 4, 5 and 2 around one of 4 and 5. Block 6 leads nowhere and comes from nowhere.
+  std::vector<CodeBlock> blocks(7);
+  for (CodeBlock& block : blocks) block.counts = {.all = 1, .vector = 1};
+  blocks[0].next = {1};
+  blocks[1].next = {4, 3};
+  blocks[2].next = {1};
+  blocks[4].next = {5};
+  blocks[5].next = {4, 2};
+  blocks[6].next = {1};
+  const MachineCode code = machine_code(blocks);
+  ASSERT_EQ(code.loops.size(), 2u);
+  EXPECT_EQ(code.loops[0].own.vector, 2);
+  EXPECT_EQ(code.loops[0].whole.vector, 4);
+  EXPECT_EQ(code.loops[1].own.vector, 2);
+  EXPECT_EQ(code.loops[1].parent, 0);
+  EXPECT_EQ(code.outside.vector, 3);
+  // A block from which two ways lead to each other has no first block on every way.
+  EXPECT_TRUE(machine_code(std::vector<CodeBlock>{{.next = {1, 2}}, {.next = {2}}, {.next = {1}}})
+                  .loops.empty());
+}
+
 KernelFacts q4_facts() {
   KernelFacts facts;
   facts.kind = KernelKind::vec;

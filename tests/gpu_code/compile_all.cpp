@@ -91,7 +91,7 @@ void write_line(int to, const Json& json) {
       const bool with_counts = !options.is_counted || options.is_counted(needed.facts);
       write_line(to, {{"begin", i}});
       write_line(to, json_of(pipeline_code(vendor, gpu.compile(needed.launch, with_counts),
-                                           needed.launch, needed.facts)));
+                                           needed.launch)));
     }
     write_line(to, {{"done", true}});
   } catch (const std::exception& error) {

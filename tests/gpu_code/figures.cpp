@@ -62,9 +62,11 @@ class VecLoops {
   /// too, such as a codebook, but not 16 bytes at a time.
   bool multiplies(std::size_t k) const {
     const Loop& loop = loops_[k];
-    // With integer dots, each sum becomes a float. x comes from shared memory.
+    // With integer dots, each sum becomes a float. x comes from shared memory. The loop that writes x
+    // there reads it through a binding.
     if (facts_.has_dots)
-      return loop.own.address_bytes > 0 && loop.own.conversions >= std::int64_t{facts_.outs};
+      return loop.own.address_bytes > 0 && loop.own.buffer_bytes == 0 &&
+             loop.own.conversions >= std::int64_t{facts_.outs};
     if (loop.own.address_bytes == 0 || loop.whole.buffer_bytes == 0 || columns(k) == 0)
       return false;
     return loop.own.wide_bytes > 0 || loop.whole.wide_bytes == 0;
@@ -197,11 +199,13 @@ Executed executed_by_vec(const PipelineCode& pipeline, const KernelFacts& facts,
     // The loop before the weights that loads x adds the squares for the norm.
     const bool is_norm = facts.has_norm && all[k].own.buffer_bytes > 0 &&
                          all[k].whole.address_bytes == 0 &&
-                         all[k].last < all[loops.roots()[0]].first;
-    // With integer dots, the workgroup writes x to shared memory: a lane 8 columns of a row at a time
-    // (shaders/lib/mat_vec_dots.glsl), and their sum becomes a float. Subgroups share the turns.
+                         all[k].first < all[loops.roots()[0]].first;
+    // With integer dots, the workgroup writes x to shared memory: a lane 8 columns of each row at a
+    // time (shaders/lib/mat_vec_dots.glsl). Each 8 columns have a sum that becomes a float, so the
+    // conversions of a turn tell whether it takes one row or all. Subgroups share the turns.
     if (facts.has_dots && all[k].own.local > 0 && all[k].own.conversions > 0) {
-      sum.add(all[k].own, cols / 8 * facts.rows / std::max(1U, pipeline.group_size));
+      const double rows = facts.rows / static_cast<double>(all[k].own.conversions);
+      sum.add(all[k].own, cols / 8 * std::max(1.0, rows) / std::max(1U, pipeline.group_size));
       continue;
     }
     const double turns = is_norm ? std::ceil(cols / (static_cast<double>(all[k].own.buffer_bytes) /

@@ -29,7 +29,8 @@ struct Instructions {
   Instructions& operator+=(const Instructions& other);
 };
 
-/// A loop: the instructions from the target of a backward branch to the last branch to it.
+/// A loop: the instructions from the target of a backward branch to the last branch to it. The compiler
+/// for NVIDIA may place other instructions between them, and parts of the loop behind them.
 struct Loop {
   std::size_t first = 0, last = 0;  ///< indices of instructions
   int parent = -1;                  ///< the index of the loop around it; -1: none
@@ -52,11 +53,20 @@ struct CodeLine {
 /// Finds the loops: what is between a backward branch and its target.
 MachineCode machine_code(const std::vector<CodeLine>& lines);
 
+/// Instructions of which either all or none are executed.
+struct CodeBlock {
+  Instructions counts = {};
+  std::vector<std::size_t> next = {};  ///< indices of the blocks that may follow
+};
+
+/// Finds the loops of code that begins with block 0: a loop has a first block that is on every way to
+/// its other blocks, and the blocks from which a way leads back to it. So the order of the blocks does
+/// not matter. Here the indices of loops are those of blocks.
+MachineCode machine_code(const std::vector<CodeBlock>& blocks);
+
 /// Analyses the text of a driver: RADV (AMD), ANV (Intel), NVK (NVIDIA).
 MachineCode analyse_amd(std::string_view text);
 MachineCode analyse_intel(std::string_view text);
-/// Here loads through bindings and through addresses are the same instructions. All of them count as
-/// loads through addresses.
 MachineCode analyse_nvidia(std::string_view text);
 
 /// The text without spaces at its ends.

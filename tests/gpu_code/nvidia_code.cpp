@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "gpu_code/machine_code.h"
 
@@ -47,7 +48,7 @@ Instructions counts_of(std::string_view line) {
     n.memory = 1;
     if (opcode.starts_with("ld.")) n.address_bytes = bytes_of(opcode);
     if (n.address_bytes == 16) n.wide_bytes = 16;
-  } else if (line.starts_with("ur")) {
+  } else if (starts_with_any(line, {"ur", "up"})) {  // registers and conditions of all lanes
     n.scalar = 1;
   } else {
     n.vector = 1;
@@ -58,40 +59,90 @@ Instructions counts_of(std::string_view line) {
   return n;
 }
 
-/// The label of a line such as "block.u 9 L13 [8, 23] -> {".
-std::string_view label_of(std::string_view line) {
-  const std::size_t at = line.find(" L");
-  if (at == std::string_view::npos) return {};
-  line.remove_prefix(at + 1);
-  return line.substr(0, line.find(' '));
+/// The number that text begins with; 0 if it begins with none.
+std::size_t number_at(std::string_view text) {
+  std::size_t n = 0;
+  for (; !text.empty() && '0' <= text[0] && text[0] <= '9'; text.remove_prefix(1))
+    n = 10 * n + static_cast<std::size_t>(text[0] - '0');
+  return n;
 }
+
+/// The numbers of "} -> [2, 17]".
+std::vector<std::size_t> numbers_of(std::string_view line) {
+  std::vector<std::size_t> numbers;
+  for (std::size_t at = line.find_first_of("0123456789"); at != std::string_view::npos;
+       at = line.find_first_of("0123456789", line.find_first_not_of("0123456789", at)))
+    numbers.push_back(number_at(line.substr(at)));
+  return numbers;
+}
+
+/// Knows which registers hold addresses of buffers that are bound. The driver adds an offset to the
+/// address of the binding right before a load, and reads it from another constant memory (c[0x1]) than
+/// push constants and addresses of weights (c[0x0]).
+class BufferAddresses {
+ public:
+  /// Whether "r0..4 = ld.global.a64.b128 [r8..10]" loads through a binding.
+  bool is_load(std::string_view operation) const {
+    const std::size_t at = operation.find('[');
+    return at != std::string_view::npos &&
+           is_bound_.contains(register_at(operation.substr(at + 1)));
+  }
+  /// Takes note of what "r8 p0 = iadd3 r1 c[0x1][0x10] rZ" puts into register 8.
+  void write(std::string_view line, std::string_view operation) {
+    if (line.starts_with("@")) line.remove_prefix(std::min(line.find('r'), line.size()));
+    if (!line.starts_with('r') || line.find(" = ") == std::string_view::npos) return;
+    const std::size_t to = register_at(line);
+    const bool is_bound =
+        operation.starts_with("mov r")
+            ? is_bound_.contains(register_at(operation.substr(operation.find('r'))))
+            : operation.starts_with("iadd3 ") && operation.find("c[0x1]") != std::string_view::npos;
+    if (is_bound)
+      is_bound_.insert(to);
+    else
+      is_bound_.erase(to);
+  }
+
+ private:
+  /// 12 of "r12..16"; the last number for anything else.
+  static std::size_t register_at(std::string_view text) {
+    return text.starts_with('r') && !text.starts_with("rZ") ? number_at(text.substr(1))
+                                                            : std::string_view::npos;
+  }
+  std::set<std::size_t> is_bound_;
+};
 
 }  // namespace
 
 MachineCode analyse_nvidia(std::string_view text) {
-  std::vector<CodeLine> code;
-  std::map<std::string_view, std::size_t> labels;
+  std::vector<CodeBlock> blocks;
+  std::map<std::size_t, std::size_t> index;  // by the number of a block
+  BufferAddresses addresses;
   bool in_block = false;
   while (!text.empty()) {
     const std::string_view line = take_line(text);
-    if (line.starts_with("block")) {
-      labels[label_of(line)] = code.size();
+    if (line.starts_with("block")) {  // "block.u 9 L13 [8, 23] -> {"
+      index[number_at(line.substr(std::min(line.find(' ') + 1, line.size())))] = blocks.size();
+      blocks.emplace_back();
       in_block = true;
-      continue;
+    } else if (in_block && line.starts_with("}")) {
+      blocks.back().next = numbers_of(line);
+      in_block = false;
+    } else if (in_block && !line.empty()) {
+      Instructions n = counts_of(line);
+      const std::string_view operation = operation_of(line);
+      if (n.address_bytes > 0 && addresses.is_load(operation)) {
+        n.buffer_bytes = n.address_bytes;
+        n.address_bytes = n.wide_bytes = 0;
+      }
+      addresses.write(line, operation);
+      blocks.back().counts += n;
     }
-    if (line.starts_with("}")) in_block = false;
-    if (!in_block || line.empty()) continue;
-    code.push_back({.counts = counts_of(line)});
-    const std::string_view operation = operation_of(line);
-    if (!operation.starts_with("bra ")) continue;
-    // Labels of blocks further down are not known yet. Loops need only those further up. Mesa 26 prints
-    // the condition before the label: "bra !up0 L11".
-    std::string_view name = operation.substr(0, operation.find_last_not_of(' ') + 1);
-    name.remove_prefix(name.rfind(' ') + 1);
-    if (const auto target = labels.find(name); target != labels.end())
-      code.back().target = target->second;
   }
-  return machine_code(code);
+  for (CodeBlock& block : blocks) {
+    std::erase_if(block.next, [&](std::size_t number) { return !index.contains(number); });
+    for (std::size_t& next : block.next) next = index[next];
+  }
+  return machine_code(blocks);
 }
 
 }  // namespace bitaxon::gpu_code

@@ -51,42 +51,18 @@ std::int64_t waves_of(std::int64_t registers) {
   return std::min(kMost, kLaneRegisters / std::max<std::int64_t>(8, (registers + 7) / 8 * 8));
 }
 
-/// Finds out which loads of a loop are loads of x. A turn loads 16 bytes of codes of each output, and
-/// then at least as many columns of x. A loop with fewer loads of 16 bytes takes its codes by words.
-void tell_loads_apart(Instructions& n, const KernelFacts& facts) {
-  const std::int64_t codes = std::int64_t{16} * facts.outs;
-  const std::int64_t x = n.wide_bytes > codes ? n.wide_bytes - codes : n.wide_bytes;
-  n.buffer_bytes += x;
-  n.address_bytes -= x;
-  n.wide_bytes -= x;
-}
-
-void read_nvidia(const DriverCode& driver, const KernelFacts& facts, PipelineCode& code) {
+void read_nvidia(const DriverCode& driver, PipelineCode& code) {
   code.registers = statistic(driver, {"Number of GPRs"});
   // The driver counts spilled bytes as local memory.
   code.scratch_bytes = statistic(driver, {"SLM Size", "SLM size"});
   code.waves = waves_of(code.registers);
   code.code_bytes = statistic(driver, {"Code Size", "Code size"});
   code.code = analyse_nvidia(driver.assembly);
-  if (facts.kind != KernelKind::vec) return;
-  for (Loop& loop : code.code.loops) {
-    tell_loads_apart(loop.own, facts);
-    loop.whole.buffer_bytes = loop.whole.address_bytes = loop.whole.wide_bytes = 0;
-  }
-  for (Loop& loop : code.code.loops)
-    for (Loop* around = &loop;;
-         around = &code.code.loops[static_cast<std::size_t>(around->parent)]) {
-      around->whole.buffer_bytes += loop.own.buffer_bytes;
-      around->whole.address_bytes += loop.own.address_bytes;
-      around->whole.wide_bytes += loop.own.wide_bytes;
-      if (around->parent < 0) break;
-    }
 }
 
 }  // namespace
 
-PipelineCode pipeline_code(Vendor vendor, const DriverCode& driver, const vulkan::Launch& launch,
-                           const KernelFacts& facts) {
+PipelineCode pipeline_code(Vendor vendor, const DriverCode& driver, const vulkan::Launch& launch) {
   PipelineCode code;
   code.subgroup_size = driver.subgroup_size;
   code.group_size = constant_of(launch, 0);
@@ -95,7 +71,7 @@ PipelineCode pipeline_code(Vendor vendor, const DriverCode& driver, const vulkan
       read_intel(driver, code);
       break;
     case Vendor::nvidia:
-      read_nvidia(driver, facts, code);
+      read_nvidia(driver, code);
       break;
     default:
       read_amd(driver, code);

@@ -7,7 +7,6 @@
 namespace bitaxon::gpu_code {
 
 /// Throws Error(device) if the driver does not tell a number that it is expected to tell.
-PipelineCode pipeline_code(Vendor vendor, const DriverCode& driver, const vulkan::Launch& launch,
-                           const KernelFacts& facts);
+PipelineCode pipeline_code(Vendor vendor, const DriverCode& driver, const vulkan::Launch& launch);
 
 }  // namespace bitaxon::gpu_code
