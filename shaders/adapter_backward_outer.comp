@@ -7,13 +7,11 @@
 // these parts of a row. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "lib/group_sum.glsl"
 #include "params/adapter.h"
-
-#extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_scalar_block_layout : require
 
 layout(local_size_x_id = BX_ADAPTER_BACKWARD_OUTER_GROUP_SIZE) in;
+#include "lib/rank_sums.glsl"
 layout(constant_id = BX_ADAPTER_BACKWARD_OUTER_IS_DORA) const bool kIsDora = false;
 
 layout(set = 0, binding = 0, scalar) readonly restrict buffer GY { float g_y[]; };
@@ -42,9 +40,8 @@ void main() {
     [[unroll]] for (uint k = 0; k < BX_ADAPTER_RANKS; ++k)
       if (first + k < p.rank) sums[k] += g * b[p.b + (first + k) * p.n_out + o];
   }
-  [[unroll]] for (uint k = 0; k < BX_ADAPTER_RANKS; ++k) {
-    const float all = group_sum(sums[k]);
-    if (gl_LocalInvocationID.x == 0 && first + k < p.rank)
-      t[row * p.rank + first + k] = p.scale * all;
-  }
+  add_ranks(sums);
+  const uint n_ranks = min(BX_ADAPTER_RANKS, p.rank - first);
+  for (uint k = gl_LocalInvocationID.x; k < n_ranks; k += gl_WorkGroupSize.x)
+    t[row * p.rank + first + k] = p.scale * rank_sum(k);
 }

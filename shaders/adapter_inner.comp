@@ -6,12 +6,10 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_scalar_block_layout : require
-#include "lib/group_sum.glsl"
 #include "params/adapter.h"
 
-#extension GL_EXT_control_flow_attributes : require
-
 layout(local_size_x_id = BX_ADAPTER_INNER_GROUP_SIZE) in;
+#include "lib/rank_sums.glsl"
 
 layout(set = 0, binding = 0, scalar) readonly restrict buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer A { float a[]; };
@@ -28,8 +26,8 @@ void main() {
     [[unroll]] for (uint k = 0; k < BX_ADAPTER_RANKS; ++k)
       if (first + k < p.rank) sums[k] += value * a[p.a + i * p.rank + first + k];
   }
-  [[unroll]] for (uint k = 0; k < BX_ADAPTER_RANKS; ++k) {
-    const float all = group_sum(sums[k]);
-    if (gl_LocalInvocationID.x == 0 && first + k < p.rank) u[row * p.rank + first + k] = all;
-  }
+  add_ranks(sums);
+  const uint n_ranks = min(BX_ADAPTER_RANKS, p.rank - first);
+  for (uint k = gl_LocalInvocationID.x; k < n_ranks; k += gl_WorkGroupSize.x)
+    u[row * p.rank + first + k] = rank_sum(k);
 }
