@@ -14,6 +14,7 @@
 // selective_scan_params. Requires whole subgroups of at least LANES lanes.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #include "lib/lanes_sum.glsl"
 #include "lib/math.glsl"
@@ -175,11 +176,13 @@ void write_sums(const uint row) {
   for (uint first = 0; first < kValues; first += at_once) {
     const uint n = min(at_once, kValues - first);
     barrier();  // the parts of an earlier call have been read
-    for (uint v = 0; v < n; ++v) {
-      const float sum = lanes_sum(values[first + v], kLanes, gl_SubgroupSize);
-      if (gl_SubgroupInvocationID < kLanes)
-        parts[gl_SubgroupID * kColumns + v * kLanes + gl_SubgroupInvocationID] = sum;
-    }
+    // An unrolled loop over all values, so that they stay in registers.
+    [[unroll]] for (uint v = 0; v < kValues; ++v)
+      if (v - v % at_once == first) {
+        const float sum = lanes_sum(values[v], kLanes, gl_SubgroupSize);
+        if (gl_SubgroupInvocationID < kLanes)
+          parts[gl_SubgroupID * kColumns + v % at_once * kLanes + gl_SubgroupInvocationID] = sum;
+      }
     barrier();
     for (uint c = gl_LocalInvocationID.x; c < n * kLanes; c += gl_WorkGroupSize.x) {
       const uint v = first + c / kLanes;

@@ -20,7 +20,7 @@ constexpr std::uint32_t kGroupSize = 64;
 /// The largest number of states per channel.
 constexpr std::int64_t kMostStates = 256;
 /// The largest number of states per lane of a GPU. A lane holds five numbers for each state.
-constexpr std::int64_t kMostLaneStates = 16;
+constexpr std::int64_t kMostLaneStates = 8;
 constexpr std::uint32_t kMostLanes = 32;
 /// A device may lack infinity, so this bound stands for none.
 constexpr float kMostFloat = std::numeric_limits<float>::max();
