@@ -79,23 +79,28 @@ void read_keys(const SegmentWords segment, const uint row, const uint head, cons
   // All lanes run the same number of rounds, so that all take part in the shuffles.
   for (uint base = 0; base < n; base += n_queries) {
     const uint at = kv_element(segment, first + min(base + query, n - 1), kv_head(head));
-    vec4 k[kUnits];
+    uvec4 loaded_key[kUnits], loaded_value[kUnits];
     for (uint c = 0; c < kUnits; ++c) {
       const uint u = lane + c * kLanes;
-      k[c] = v[c] = vec4(0.0);
+      loaded_key[c] = loaded_value[c] = uvec4(0);
       // Only the last unit of a lane may be beyond the end of the head.
       if (c + 1 < kUnits || u < head_units()) {
-        k[c] = key_unit(at + 4 * u, p.head_dim - 4 * u);
-        v[c] = value_unit(at + 4 * u, p.head_dim - 4 * u);
+        loaded_key[c] = load_key(at + 4 * u, p.head_dim - 4 * u);
+        loaded_value[c] = load_value(at + 4 * u, p.head_dim - 4 * u);
       }
     }
-    for (uint h = 0; h < kShared; ++h) {
-      float score = 0.0;
-      for (uint c = 0; c < kUnits; ++c)
-        for (uint e = 0; e < 4; ++e) score = q[h * kUnits + c][e] * k[c][e] + score;
-      score = lanes_sum(score, 1, kLanes);
-      if (base + query < n) absorb(h, score);
+    // First all scores, so that the key need not be kept while its value is added.
+    float scores[kShared];
+    for (uint h = 0; h < kShared; ++h) scores[h] = 0.0;
+    for (uint c = 0; c < kUnits; ++c) {
+      const vec4 k = loaded_unit(loaded_key[c]);
+      for (uint h = 0; h < kShared; ++h)
+        for (uint e = 0; e < 4; ++e) scores[h] = q[h * kUnits + c][e] * k[e] + scores[h];
     }
+    for (uint h = 0; h < kShared; ++h) scores[h] = lanes_sum(scores[h], 1, kLanes);
+    for (uint c = 0; c < kUnits; ++c) v[c] = loaded_unit(loaded_value[c]);
+    if (base + query < n)
+      for (uint h = 0; h < kShared; ++h) absorb(h, scores[h]);
   }
 }
 
@@ -127,13 +132,15 @@ void merge_subgroups(const uint h, const uint row, const uint head, const uint s
                      const uint n_parts) {
   const uint part = first_part(row, head) + split;
   barrier();  // all invocations have read the results of an earlier query
-  if (gl_SubgroupInvocationID < kLanes) {
-    for (uint c = 0; c < kUnits; ++c)
-      shared_sums[(gl_SubgroupID * kUnits + c) * kLanes + gl_SubgroupInvocationID] =
-          sums[h * kUnits + c];
-    shared_largest[gl_SubgroupID] = largest[h];
-    shared_total[gl_SubgroupID] = total[h];
-  }
+  // `h` is no constant here, so the arrays in registers are indexed by that of an unrolled loop.
+  for (uint i = 0; i < kShared; ++i)
+    if (i == h && gl_SubgroupInvocationID < kLanes) {
+      for (uint c = 0; c < kUnits; ++c)
+        shared_sums[(gl_SubgroupID * kUnits + c) * kLanes + gl_SubgroupInvocationID] =
+            sums[i * kUnits + c];
+      shared_largest[gl_SubgroupID] = largest[i];
+      shared_total[gl_SubgroupID] = total[i];
+    }
   barrier();
   float all = kLowest;
   for (uint i = 0; i < gl_NumSubgroups; ++i) all = max(all, shared_largest[i]);
@@ -206,10 +213,8 @@ void main() {
   if (first >= span.n) return;  // uniform in the workgroup
   const uint n_parts = n_splits_of(span.n);
   read_keys(segment, row, head, span.first + first, min(split_keys(span.n), span.n - first));
-  for (uint h = 0; h < kShared; ++h) {
-    merge_subgroup(h);
-    merge_subgroups(h, row, head + h, split, n_parts);
-  }
+  for (uint h = 0; h < kShared; ++h) merge_subgroup(h);
+  for (uint h = 0; h < kShared; ++h) merge_subgroups(h, row, head + h, split, n_parts);
   if (n_parts == 1 || !is_last_group(row * gl_NumWorkGroups.x + gl_WorkGroupID.x, n_parts)) return;
   for (uint h = 0; h < kShared; ++h) merge_parts(row, head + h, n_parts);
 }

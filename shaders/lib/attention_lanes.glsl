@@ -32,19 +32,25 @@ float element_of(const uint word, const uint e) {
 vec4 halves_of(const uvec2 pair) { return vec4(unpackHalf2x16(pair.x), unpackHalf2x16(pair.y)); }
 uint word_of(const uint e) { return kHalf ? e >> 1 : e; }
 
-// Defines a function vec4 name(e, n), which returns elements e..e+3 of keys or values. If n < 4, only the
-// first n of them are read, and the others are 0.
-#define BX_PAGE_READER(name, words, pairs)                                             \
-  vec4 name(const uint e, const uint n) {                                              \
-    if (kAligned && kHalf) return halves_of(pairs[e >> 2]);                            \
-    if (kAligned) return uintBitsToFloat(uvec4(pairs[e >> 1], pairs[(e >> 1) + 1]));   \
-    return vec4(element_of(words[word_of(e)], e),                                      \
-                n > 1 ? element_of(words[word_of(e + 1)], e + 1) : 0.0,                \
-                n > 2 ? element_of(words[word_of(e + 2)], e + 2) : 0.0,                \
-                n > 3 ? element_of(words[word_of(e + 3)], e + 3) : 0.0);               \
+// Defines a function uvec4 name(e, n), which loads elements e..e+3 of keys or values. If n < 4, only the
+// first n of them are read, and the others are 0. loaded_unit() makes floats of the result: four halves
+// take two registers until then, and whoever loads several units first waits for all of them together.
+#define BX_PAGE_READER(name, words, pairs)                                                  \
+  uvec4 name(const uint e, const uint n) {                                                  \
+    if (kAligned && kHalf) return uvec4(pairs[e >> 2], 0, 0);                               \
+    if (kAligned) return uvec4(pairs[e >> 1], pairs[(e >> 1) + 1]);                         \
+    return floatBitsToUint(vec4(element_of(words[word_of(e)], e),                           \
+                                n > 1 ? element_of(words[word_of(e + 1)], e + 1) : 0.0,     \
+                                n > 2 ? element_of(words[word_of(e + 2)], e + 2) : 0.0,     \
+                                n > 3 ? element_of(words[word_of(e + 3)], e + 3) : 0.0));   \
   }
-BX_PAGE_READER(key_unit, key_words, key_pairs)
-BX_PAGE_READER(value_unit, value_words, value_pairs)
+BX_PAGE_READER(load_key, key_words, key_pairs)
+BX_PAGE_READER(load_value, value_words, value_pairs)
+vec4 loaded_unit(const uvec4 loaded) {
+  return kAligned && kHalf ? halves_of(loaded.xy) : uintBitsToFloat(loaded);
+}
+vec4 key_unit(const uint e, const uint n) { return loaded_unit(load_key(e, n)); }
+vec4 value_unit(const uint e, const uint n) { return loaded_unit(load_value(e, n)); }
 
 uint head_units() { return (p.head_dim + 3) / 4; }
 

@@ -45,6 +45,9 @@ std::uint32_t busy_groups(const DeviceCaps& caps) {
 /// The most units of all queries together that one lane holds, if several heads of queries share a
 /// workgroup.
 constexpr std::uint32_t kMostSharedUnits = 8;
+/// Keys and values of float32 take twice the registers while they are loaded. Then this is the most
+/// units that one lane holds of all queries and of a key together.
+constexpr std::uint32_t kMostFloatUnits = 10;
 constexpr std::uint32_t kMostShared = 8;
 
 struct Sizes {
@@ -87,8 +90,10 @@ struct Lanes {
 
 /// The most units of a lane of the shader attention_split for `shared` queries. It may be 0. A
 /// lane also holds the same units of a key and of a value.
-std::uint32_t most_split_units(const DeviceCaps& caps, std::uint32_t shared) {
-  const std::uint32_t most = shared > 1 ? kMostSharedUnits / shared : kMostUnits;
+std::uint32_t most_split_units(const Sizes& sizes, const DeviceCaps& caps, std::uint32_t shared) {
+  std::uint32_t most = shared > 1 ? kMostSharedUnits / shared : kMostUnits;
+  if (!sizes.half && caps.type != DeviceType::cpu)
+    most = std::min(most, kMostFloatUnits / (shared + 1));
   return caps.few_registers ? std::min(most, kMostSharedUnits / (shared + 1)) : most;
 }
 
@@ -97,11 +102,11 @@ std::uint32_t most_split_units(const DeviceCaps& caps, std::uint32_t shared) {
 Lanes split_lanes(const Sizes& sizes, const DeviceCaps& caps) {
   const std::uint32_t all = sizes.n_heads / sizes.n_kv_heads;
   for (std::uint32_t n = std::min(all, kMostShared); n > 1; --n) {
-    const std::uint32_t most = most_split_units(caps, n);
+    const std::uint32_t most = most_split_units(sizes, caps, n);
     const Lanes lanes(sizes, caps, n, most);
     if (all % n == 0 && lanes.units_per_lane <= most) return lanes;
   }
-  return {sizes, caps, 1, most_split_units(caps, 1)};
+  return {sizes, caps, 1, most_split_units(sizes, caps, 1)};
 }
 
 /// Lanes for the shader attention_rows. There a group of lanes holds one or two queries, however
