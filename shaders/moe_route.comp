@@ -61,7 +61,10 @@ void compute_logits(uint row_at) {
       mat_vec_add(p.gate, kForm, 0, p.d_model, e, p.n_experts, row_at, 0);
     else
       mat_vec_add(p.shared_gate, kSharedForm, kSharedBook, p.d_model, 0, 1, row_at, 0);
-    if (norm_sums_squares) factor = norm_factor(0, p.d_model, p.eps);
+    if (norm_sums_squares) {
+      norm_sum();
+      factor = norm_factor(0, p.d_model, p.eps);
+    }
     norm_sums_squares = false;
     mat_vec_scale(0, factor);
     mat_vec_sum();

@@ -50,6 +50,7 @@ void compute_dt(const uint row, const uint first) {
   clear_norm();
   mat_vec_clear();
   mat_vec_add(p.dt_weight, kDtForm, 0, p.dt_rank, first, p.d_inner, row * p.params_width, 0);
+  norm_sum();
   mat_vec_scale(0, norm_factor(0, p.dt_rank, p.eps));
   mat_vec_sum();
   for (uint j = 0; j < MV_SUMS_OF_LANE; ++j) {

@@ -176,20 +176,30 @@ void mat_vec_add_dots(const WeightAddress w, const uint form, const uint n_cols,
     const uint end_quad = 2 * left <= gl_SubgroupSize ? n_quads - left : n_quads;
     if (!dot_keeps_x || n_cols > kDotCols) {
       barrier();  // all invocations have read what was there
-      const uint first = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
-      for (uint r = 0; r < MV_ROWS; ++r)
-        for (uint i = first; i < (end_col - chunk) / 8; i += gl_WorkGroupSize.x)
-          dot_write(form, r, i, chunk, x_at + r * x_stride);
+      const uint lane = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
+      const uint n_parts = (end_col - chunk) / 8;
+      for (uint first = 0; first < n_parts; first += gl_WorkGroupSize.x) {
+        const uint i = first + lane;
+        if (i < n_parts)
+          for (uint r = 0; r < MV_ROWS; ++r) dot_write(form, r, i, chunk, x_at + r * x_stride);
+      }
       barrier();
     }
-    for (uint quad = gl_SubgroupInvocationID; quad < end_quad; quad += gl_SubgroupSize) {
-      mat_vec_load(w, form, n_cols, first_quad + quad, 4);
-      dot_add_unit(form, quad, 4);
+    // All lanes take the same number of turns: NVIDIA's open compiler moves the sums between registers
+    // where lanes may leave a loop at different times.
+    for (uint first = 0; first < end_quad; first += gl_SubgroupSize) {
+      const uint quad = first + gl_SubgroupInvocationID;
+      if (quad < end_quad) {
+        mat_vec_load(w, form, n_cols, first_quad + quad, 4);
+        dot_add_unit(form, quad, 4);
+      }
     }
-    for (uint word = 4 * end_quad + gl_SubgroupInvocationID; word < 4 * n_quads;
-         word += gl_SubgroupSize) {
-      mat_vec_load(w, form, n_cols, 4 * first_quad + word, 1);
-      dot_add_unit(form, word, 1);
+    for (uint first = 4 * end_quad; first < 4 * n_quads; first += gl_SubgroupSize) {
+      const uint word = first + gl_SubgroupInvocationID;
+      if (word < 4 * n_quads) {
+        mat_vec_load(w, form, n_cols, 4 * first_quad + word, 1);
+        dot_add_unit(form, word, 1);
+      }
     }
   }
 }

@@ -4,6 +4,8 @@
 // squares for it are summed while the product reads the row: a subgroup reads each column once. So
 // nothing has to be read or waited for before the product.
 //
+// After the products, norm_sum() adds up the squares, and norm_factor() gives the factor of a row.
+//
 // The including shader defines
 //   NORM_ROWS  constant: the number of argument rows
 //   MV_CODES   constant: see params/mat_vec.h
@@ -11,12 +13,16 @@
 #ifndef BX_NORM_X_GLSL
 #define BX_NORM_X_GLSL
 
-#include "lib/group_sum.glsl"
 #include "lib/lanes_sum.glsl"
 #include "lib/weight.glsl"
 
 #ifndef NORM_DATA
 #define NORM_DATA p.norm.data
+#endif
+
+#ifdef BX_INTEGER_DOTS
+// The sums of each subgroup, which has at least 4 lanes.
+shared float norm_parts[gl_WorkGroupSize.x / 4 * NORM_ROWS];
 #endif
 
 float norm_squares[NORM_ROWS];
@@ -42,16 +48,28 @@ vec4 norm_x4(const uint r, const uint i, const vec4 v) {
   return v * FloatQuads(address_plus(NORM_DATA, 16 * i)).at[0];
 }
 
-// The factor of row r. All lanes of the subgroup must call this function together. With integer dot
-// products, the whole workgroup reads each column once and must call it together.
-float norm_factor(const uint r, const uint n_cols, const float eps) {
-  if (!kHasNorm) return 1.0;
+// Adds up the squares of all lanes. All lanes of the subgroup must call this function together. With
+// integer dot products, the whole workgroup reads each column once and must call it together; two calls
+// must have a barrier between them. The rows are the inner loop, because compilers do not unroll a loop
+// around one whose number of turns they do not know, and then keep the sums in memory.
+void norm_sum() {
+  if (!kHasNorm) return;
+  for (uint r = 0; r < NORM_ROWS; ++r)
+    norm_squares[r] = lanes_sum(norm_squares[r], 1, gl_SubgroupSize);
 #ifdef BX_INTEGER_DOTS
-  const float squares = group_sum(norm_squares[r]);
-#else
-  const float squares = lanes_sum(norm_squares[r], 1, gl_SubgroupSize);
+  if (subgroupElect())
+    for (uint r = 0; r < NORM_ROWS; ++r)
+      norm_parts[gl_SubgroupID * NORM_ROWS + r] = norm_squares[r];
+  barrier();
+  for (uint r = 0; r < NORM_ROWS; ++r) norm_squares[r] = norm_parts[r];
+  for (uint i = 1; i < gl_NumSubgroups; ++i)
+    for (uint r = 0; r < NORM_ROWS; ++r) norm_squares[r] += norm_parts[i * NORM_ROWS + r];
 #endif
-  return 1.0 / sqrt(squares / float(n_cols) + eps);
+}
+
+// The factor of row r, after norm_sum().
+float norm_factor(const uint r, const uint n_cols, const float eps) {
+  return kHasNorm ? 1.0 / sqrt(norm_squares[r] / float(n_cols) + eps) : 1.0;
 }
 
 #endif

@@ -83,6 +83,7 @@ void multiply(const uint matrix, const uint first_out) {
   } else {
     mat_vec_add(p.v, kVForm, 2, p.d_model, first_out, p.kv_width, 0, 1);
   }
+  norm_sum();
   for (uint r = 0; r < kRows; ++r) mat_vec_scale(r, norm_factor(r, p.d_model, p.eps));
   mat_vec_sum();
 }

@@ -74,6 +74,7 @@ void compute(uint first, uint end_row) {
   if (!kWholeGroups && first_out >= p.end_out) return;  // uniform in the subgroup
   clear_norm();
   multiply(p.weight, kForm, 0, first_out);
+  norm_sum();
   float factor[kRows];
   for (uint r = 0; r < kRows; ++r) {
     factor[r] = norm_factor(r, p.n_cols, p.eps);

@@ -97,6 +97,7 @@ void compute(const uint first, const uint n_out, const uint channel) {
   clear_norm();
   mat_vec_clear();
   mat_vec_add(p.in_proj, kForm, 0, p.d_model, first, n_out, 0, 1);
+  norm_sum();
   for (uint r = 0; r < kRows; ++r) mat_vec_scale(r, norm_factor(r, p.d_model, p.eps));
   mat_vec_sum();
   for (uint j = 0; j < MV_SUMS_OF_LANE; ++j) {

@@ -202,6 +202,42 @@ TEST(Figures, ANarrowerLoopTakesTheColumnsThatAreLeft) {
   EXPECT_EQ(executed_by_vec(pipeline, q4_facts(), kAllInColumns).vector, 2 * 100 + 30);
 }
 
+TEST(Figures, IntegerDotsTakeXThatAnotherLoopHasWritten) {
+  KernelFacts facts = q4_facts();
+  facts.has_dots = true;
+  facts.rows = 2;
+  facts.outs = 4;
+  Loop writes, multiplies;
+  writes.first = 1;
+  // 8 columns of both rows, and of the norm, which comes through an address.
+  writes.own = {.all = 90,
+                .vector = 80,
+                .products = 128,
+                .conversions = 2,
+                .local = 10,
+                .buffer_bytes = 64,
+                .address_bytes = 32};
+  multiplies.first = 2;
+  multiplies.own = {.all = 400,
+                    .vector = 320,
+                    .products = 1024,
+                    .conversions = 8,
+                    .address_bytes = 80,
+                    .wide_bytes = 64};
+  writes.whole = writes.own;
+  multiplies.whole = multiplies.own;
+  PipelineCode pipeline;
+  pipeline.subgroup_size = 32;
+  pipeline.group_size = 64;
+  pipeline.code.loops = {writes, multiplies};
+  EXPECT_EQ(main_turn(pipeline, facts).weights, 4 * 32);
+  // Three turns of 32 lanes with 32 columns each, and five of 64 lanes with 8 columns of both rows.
+  EXPECT_EQ(executed_by_vec(pipeline, facts, kAllInColumns).vector, 3 * 320 + 5 * 80);
+  // With one conversion, a turn takes one row.
+  pipeline.code.loops[0].own.conversions = 1;
+  EXPECT_EQ(executed_by_vec(pipeline, facts, kAllInColumns).vector, 3 * 320 + 10 * 80);
+}
+
 TEST(Figures, ATileHasProductsPerInstruction) {
   PipelineCode pipeline;
   Loop outer, inner;
