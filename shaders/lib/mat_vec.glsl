@@ -287,30 +287,30 @@ void mat_vec_add_rows(const uint form, const uint book, const uint x_at, const u
   const float even_offset = mat_vec_even_offset(form);
   const float odd_offset = mat_vec_odd_offset(form);
   const uint n_runs = mat_vec_runs(form, n_words);
-  for (uint run = 0; run < n_runs; ++run) {
-    for (uint k = 0; k < n_words / n_runs; ++k) {
-      vec4 low[MV_OUTS], high[MV_OUTS];
+  // One loop over the words, also of two runs: the array of scales is indexed by constants even where a
+  // compiler does not unroll it.
+  for (uint k = 0; k < n_words; ++k) {
+    const bool in_second_run = n_runs == 2 && 2 * k >= n_words;
+    vec4 low[MV_OUTS], high[MV_OUTS];
+    for (uint o = 0; o < MV_OUTS; ++o) {
+      mat_vec_decode(form, book, mv_codes[o].x, low[o], high[o]);
+      mv_codes[o] = mv_codes[o].yzwx;
+      const vec2 scale = in_second_run ? mv_scales[2 * o + 1] : mv_scales[2 * o];
+      const float high_scale = mat_vec_as_bytes(form) ? 0.0625 * scale.x : scale.x;
+      const float bias = form_affine(form) ? scale.y : 0.0;
+      const float even_bias = bias - even_offset * scale.x;
+      const float odd_bias = bias - odd_offset * scale.x;
+      const vec4 biases = vec4(even_bias, odd_bias, even_bias, odd_bias);
+      low[o] = low[o] * scale.x + biases;
+      high[o] = high[o] * high_scale + biases;
+    }
+    for (uint r = 0; r < MV_ROWS; ++r) {
+      vec4 x_low, x_high;
+      mat_vec_x(form, x_at + r * x_stride, unit * n_words + k, inside, x_low, x_high);
       for (uint o = 0; o < MV_OUTS; ++o) {
-        mat_vec_decode(form, book, mv_codes[o].x, low[o], high[o]);
-        mv_codes[o] = mv_codes[o].yzwx;
-        const vec2 scale = mv_scales[2 * o + run];
-        const float high_scale = mat_vec_as_bytes(form) ? 0.0625 * scale.x : scale.x;
-        const float bias = form_affine(form) ? scale.y : 0.0;
-        const float even_bias = bias - even_offset * scale.x;
-        const float odd_bias = bias - odd_offset * scale.x;
-        const vec4 biases = vec4(even_bias, odd_bias, even_bias, odd_bias);
-        low[o] = low[o] * scale.x + biases;
-        high[o] = high[o] * high_scale + biases;
-      }
-      for (uint r = 0; r < MV_ROWS; ++r) {
-        vec4 x_low, x_high;
-        mat_vec_x(form, x_at + r * x_stride, unit * n_words + run * (n_words / n_runs) + k, inside,
-                  x_low, x_high);
-        for (uint o = 0; o < MV_OUTS; ++o) {
-          const uint i = o * MV_ROWS + r;
-          mv_acc[i] = mat_vec_dot(low[o], x_low, mv_acc[i]);
-          if (has_high) mv_acc[i] = mat_vec_dot(high[o], x_high, mv_acc[i]);
-        }
+        const uint i = o * MV_ROWS + r;
+        mv_acc[i] = mat_vec_dot(low[o], x_low, mv_acc[i]);
+        if (has_high) mv_acc[i] = mat_vec_dot(high[o], x_high, mv_acc[i]);
       }
     }
   }
