@@ -148,6 +148,86 @@ TEST(MachineCode, FindsLoopsOfBlocksInLoops) {
                   .loops.empty());
 }
 
+constexpr const char* kIntelLoop25 = R"(
+mov(8)          g35<1>UD        g2<8,8,1>UD                     { align1 1Q };
+
+LABEL3:
+cmp.ge.f0.0(8)  null<1>UD       g35<8,8,1>UD    g102<0,1,0>UD   { align1 1Q I@2 };
+(+f0.0) break(8) JIP:  LABEL2         UIP:  LABEL2              { align1 1Q };
+sync nop(1)                     null<0,1,0>UB                   { align1 WE_all 1N $4.src };
+send(8)         g5UD            g1UD            nullUD          0x04403580                0x00000000
+                            ugm MsgDesc: ( load, a64, d32, V4, L1STATE_L3MOCS dst_len = 4 flat )  base_offset 0  { align1 1Q $8 };
+send(8)         g24UD           g101UD          nullUD          0x62403500                0x02000000
+                            ugm MsgDesc: ( load, a32, d32, V4, L1STATE_L3MOCS dst_len = 4 bti )  BTI 2  base_offset 0  { align1 1Q $11 };
+send(1)         g70UD           g86UD           nullUD          0x0210C580                0x00000000
+                            ugm MsgDesc: ( load, a64, d32, V8, transpose, L1STATE_L3MOCS dst_len = 1 flat )  { align1 WE_all 1N $1 };
+send(8)         g24UD           g101UD          nullUD          0x62403500                0x02000000
+                            slm MsgDesc: ( load, a32, d32, V2, L1STATE_L3MOCS dst_len = 2 )  { align1 1Q $11 };
+mov(8)          g7<1>F          g5<32,8,4>UB                    { align1 1Q $8.dst };
+mov(8)          g8<1>UD         g5<32,8,4>UB                    { align1 1Q };
+mov(8)          g9<1>F          0x00000000F                     { align1 1Q };
+mul(8)          g10<1>F         g7<1,1,0>F      g74<1,1,0>F     { align1 1Q };
+mul(8)          g11<1>D         g48<0,1,0>D     g64<0,1,0>UW    { align1 1Q };
+mad(8)          g104<1>F        g103<8,8,1>F    g24<8,8,1>F     g5<1,1,1>F { align1 1Q @7 $6.dst };
+
+LABEL2:
+while(8)        JIP:  LABEL3                                    { align1 1Q };
+)";
+// The same loop.
+constexpr const char* kIntelLoop26 = R"(
+        mov (8)                   r35           r2
+
+L0:
+        cmp (8)        (ge)f0.0   null          r35               r102<0>         {I@2}
+(f0.0)  break (8)                             jip:L1              uip:L1
+(W)     sync.nop (1)                            null                              {$4.src}
+        send.ugm (8)              r5      r1     null:0  0x00000000  0x04403580   {$8}  // wr:2+0, rd:4; load.ugm.d32x4.a64
+        send.ugm (8)              r24     r101   null:0  0x02000000  0x62403500   {$11}  // wr:1+0, rd:4; load.ugm.d32x4.a32.bti[2]
+(W)     send.ugm (1)              r70     r86    null:0  0x00000000  0x0210C580   {$1}  // wr:1+0, rd:1; load.ugm.d32x8t.a64
+        send.slm (8)              r24     r101   null:0  0x00000000  0x62403500   {$11}  // wr:1+0, rd:2; load.slm.d32x2.a32
+        mov (8)                   r7:f          r5<4>:ub                          {$8.dst}
+        mov (8)                   r8            r5<4>:ub
+        mov (8)                   r9:f          0x0:f
+        mul (8)                   r10:f         r7:f              r74<0>:f
+        mul (8)                   r11:d         r48<0>:d          r64<0>:uw
+        mad (8)                   r104:f        r103:f            r24:f             r5<1>:f {F@4}
+
+L1:
+        while (8)                             L0
+)";
+
+TEST(MachineCode, ReadsIntelsCodeAsMesa25AndMesa26PrintIt) {
+  for (const char* text : {kIntelLoop25, kIntelLoop26}) {
+    const MachineCode code = analyse_intel(text);
+    EXPECT_EQ(code.outside.vector, 1);
+    ASSERT_EQ(code.loops.size(), 1u) << text;
+    const Instructions& own = code.loops[0].own;
+    EXPECT_EQ(own.vector, 7);
+    EXPECT_EQ(own.products, 2);
+    EXPECT_EQ(own.conversions, 1);
+    EXPECT_EQ(own.scalar, 2);
+    EXPECT_EQ(own.local, 1);
+    EXPECT_EQ(own.memory, 2);
+    EXPECT_EQ(own.address_bytes, 16);
+    EXPECT_EQ(own.wide_bytes, 16);
+    EXPECT_EQ(own.buffer_bytes, 16);
+  }
+}
+
+TEST(MachineCode, FindsIntelsMatrixProductsAndBarriers) {
+  const MachineCode code = analyse_intel(
+      "(W)     dpas.8x8 (8)              r27:f         r3:f              r11:hf            r19:hf\n"
+      "(W&f0.0.any8h) sync.bar (8)                    null\n"
+      "(W)     send.gtwy (8)             null    r1     null:0  0x0  0x02000004   {$1}  // wr:1+0, "
+      "rd:0; barrier_msg (8)\n"
+      "(W)     mov (8)        (ne)f0.0   null:d        r76<0>:d\n");
+  EXPECT_EQ(code.outside.matrix, 1);
+  EXPECT_EQ(code.outside.products, 128);
+  EXPECT_EQ(code.outside.vector, 2);
+  EXPECT_EQ(code.outside.waits, 2);
+  EXPECT_EQ(code.outside.conversions, 0);
+}
+
 KernelFacts q4_facts() {
   KernelFacts facts;
   facts.kind = KernelKind::vec;

@@ -1,4 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <string>
 
@@ -11,97 +14,148 @@ bool is_digits(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-/// "mad" of "(+f0.0) mad.sat(8) g1<1>F ..."; empty if the line is no instruction.
-std::string_view opcode_of(std::string_view line) {
-  if (line.starts_with("(")) {
-    const std::size_t end = line.find(") ");
-    if (end == std::string_view::npos) return {};
-    line.remove_prefix(end + 2);
-  }
-  const std::size_t open = line.find('(');
-  if (open == std::string_view::npos || line.find(' ') < open) return {};
-  const std::size_t close = line.find(')', open);
-  if (close == std::string_view::npos || !is_digits(line.substr(open + 1, close - open - 1)))
-    return {};
-  line = line.substr(0, open);
-  return line.substr(0, line.find('.'));
+/// An instruction as Mesa 25 or Mesa 26 prints it:
+///   (+f0.0) mad.sat(8) g1<1>F g2<8,8,1>F ...
+///   (W&f0.0) mad.sat (8)  (lt)f0.0  r1:f  r2:f  ...  {$0}  // comment
+struct Line {
+  std::string_view opcode;  ///< without what follows a point; empty if the line is no instruction
+  std::string_view operands;
+  std::string_view comment;
+};
+
+std::string_view without_spaces_before(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+  return text;
 }
 
-/// The type at the end of the first operand at or behind `from`: "UD" of "g44<1>UD". Moves `from`
-/// behind it. Empty if there is none.
-std::string_view next_type(std::string_view line, std::size_t& from) {
-  const std::size_t at = line.find('>', from);
-  if (at == std::string_view::npos) return {};
-  from = line.find_first_of(" \t", at);
-  if (from == std::string_view::npos) from = line.size();
-  return line.substr(at + 1, from - at - 1);
+Line parsed(std::string_view text) {
+  if (text.starts_with("("))
+    text = without_spaces_before(text.substr(std::min(text.find(')'), text.size() - 1) + 1));
+  const std::size_t end = std::min(text.find_first_of(" ("), text.size());
+  const std::string_view opcode = text.substr(0, end);
+  text = without_spaces_before(text.substr(end));
+  const std::size_t close = text.find(')');
+  if (opcode.empty() || !text.starts_with("(") || close == std::string_view::npos ||
+      !is_digits(text.substr(1, close - 1)))
+    return {};
+  Line line{opcode.substr(0, opcode.find('.')), text.substr(close + 1), {}};
+  if (const std::size_t at = line.operands.find("//"); at != std::string_view::npos) {
+    line.comment = line.operands.substr(at);
+    line.operands = line.operands.substr(0, at);
+  }
+  return line;
+}
+
+/// Removes the first word from a text and returns it.
+std::string_view next_word(std::string_view& text) {
+  text = without_spaces_before(text);
+  const std::string_view word = text.substr(0, text.find_first_of(" \t"));
+  text.remove_prefix(word.size());
+  return word;
+}
+
+/// The type of the next operand, in the letters of Mesa 26: "ub" of "g44<32,8,4>UB" and of "r44<4>:ub".
+/// Mesa 26 prints none for unsigned integers of 32 bits. Empty for numbers, and if there is no operand.
+std::string next_type(std::string_view& operands) {
+  std::string_view word = next_word(operands);
+  if (word.starts_with("(")) word = next_word(operands);  // a condition that is computed
+  std::string type;
+  if (const std::size_t colon = word.rfind(':'); colon != std::string_view::npos)
+    type = word.substr(colon + 1);
+  else if (const std::size_t region = word.rfind('>'); region != std::string_view::npos)
+    type = word.substr(region + 1);
+  else if (!word.starts_with('r') && !word.starts_with("-r"))
+    return "";
+  if (type.empty()) return "ud";
+  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+  return type;
 }
 
 /// Whether a move changes between floats and other numbers.
-bool is_conversion(std::string_view opcode, std::string_view line) {
-  if (opcode != "mov") return false;
-  std::size_t from = 0;
-  const std::string_view to = next_type(line, from), source = next_type(line, from);
-  return !source.empty() && to != source && (to == "F" || source == "F");
+bool is_conversion(const Line& line) {
+  if (line.opcode != "mov") return false;
+  std::string_view operands = line.operands;
+  const std::string to = next_type(operands), source = next_type(operands);
+  return !source.empty() && to != source && (to == "f" || source == "f");
 }
 
-std::int64_t products_of(std::string_view opcode, std::string_view line) {
-  if (opcode == "dpas") return 128;  // 8 rows of 8 pairs of halves
-  if (opcode == "dp4a") return 4;
-  std::size_t from = 0;
-  if (opcode == "mad" || opcode == "mac") return 1;
-  return opcode == "mul" && next_type(line, from) == "F" ? 1 : 0;
+std::int64_t products_of(const Line& line) {
+  if (line.opcode == "dpas") return 128;  // 8 rows of 8 pairs of halves
+  if (line.opcode == "dp4a") return 4;
+  if (line.opcode == "mad" || line.opcode == "mac") return 1;
+  std::string_view operands = line.operands;
+  return line.opcode == "mul" && next_type(operands) == "f" ? 1 : 0;
 }
 
-Instructions counts_of(std::string_view opcode, std::string_view line) {
+Instructions counts_of(const Line& line) {
   Instructions n;
   n.all = 1;
-  if (opcode == "sync" || opcode == "nop") {
+  if (line.opcode == "sync" || line.opcode == "nop") {
     n.waits = 1;
-  } else if (starts_with_any(opcode, {"while", "if", "else", "endif", "break", "cont", "halt",
-                                      "jmpi", "brd", "brc", "illegal"})) {
+  } else if (starts_with_any(line.opcode, {"while", "if", "else", "endif", "break", "cont", "halt",
+                                           "jmpi", "brd", "brc", "illegal"})) {
     n.scalar = 1;
-  } else if (!opcode.starts_with("send")) {  // the description of a message tells what it is
+  } else if (!line.opcode.starts_with("send")) {  // the description of a message tells what it is
     n.vector = 1;
-    n.products = products_of(opcode, line);
-    n.conversions = is_conversion(opcode, line) ? 1 : 0;
-    n.matrix = opcode == "dpas" ? 1 : 0;
+    n.products = products_of(line);
+    n.conversions = is_conversion(line) ? 1 : 0;
+    n.matrix = line.opcode == "dpas" ? 1 : 0;
   }
   return n;
 }
 
-/// The bytes of each lane in "( load, a64, d32, V4, ... )".
+bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+/// The bytes of each lane in "( load, a64, d32, V4, ... )", or in "load.ugm.d32x4.a64".
 std::int64_t message_bytes(std::string_view message) {
   std::int64_t bytes = 4;
-  if (message.find("d64") != std::string_view::npos) bytes = 8;
-  if (message.find("d16") != std::string_view::npos) bytes = 2;
-  if (message.find("d8") != std::string_view::npos) bytes = 1;
+  if (has(message, "d64")) bytes = 8;
+  if (has(message, "d16")) bytes = 2;
+  if (has(message, "d8")) bytes = 1;
   for (const int n : {2, 3, 4, 8})
-    if (message.find("V" + std::to_string(n) + ",") != std::string_view::npos) bytes *= n;
+    if (has(message, fmt::format("V{},", n)) || has(message, fmt::format("x{}.", n))) bytes *= n;
   return bytes;
 }
 
-/// Adds what the description of a message says to the instruction before it.
+/// Whether one load fetches numbers for all lanes, as the scalar unit of other GPUs does: "transpose", or
+/// "load.ugm.d32x8t.a64".
+bool is_for_all_lanes(std::string_view message) {
+  return has(message, "transpose") || has(message, "t.a64") || has(message, "t.a32");
+}
+
+/// Adds what the description of a message says to the counts of its instruction. Mesa 25 prints it in a
+/// line of its own, Mesa 26 as a comment.
 void add_message(std::string_view message, Instructions& n) {
-  if (message.starts_with("slm")) {
+  if (has(message, "barrier") || has(message, "open (")) {
+    n.waits = 1;
+  } else if (message.starts_with("slm") || has(message, ".slm.")) {
     n.local = 1;
-  } else if (message.find("transpose") != std::string_view::npos) {
-    n.waits = 1;  // one load for all lanes, as the scalar unit of other GPUs does
-  } else if (message.find("MsgDesc") != std::string_view::npos) {
+  } else if (is_for_all_lanes(message)) {
+    n.waits = 1;
+  } else if (has(message, "MsgDesc") || has(message, ".ugm.")) {
     n.memory = 1;
-    if (message.find("load,") == std::string_view::npos) return;
-    const bool is_address = message.find("a64") != std::string_view::npos;
+    if (!has(message, "load,") && !has(message, "load.")) return;
+    const bool is_address = has(message, "a64");
     (is_address ? n.address_bytes : n.buffer_bytes) = message_bytes(message);
     if (n.address_bytes == 16) n.wide_bytes = 16;
   }
 }
 
-std::string_view word_behind(std::string_view line, std::string_view before) {
-  const std::size_t at = line.find(before);
-  if (at == std::string_view::npos) return {};
-  line.remove_prefix(at + before.size());
-  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-  return line.substr(0, line.find(' '));
+/// "LABEL3" of "LABEL3:", or "L3" of "L3:". Empty if the line is no label.
+std::string_view label_of(std::string_view line) {
+  if (!line.starts_with('L') || !line.ends_with(':')) return {};
+  line.remove_suffix(1);
+  return is_digits(line.substr(std::min(line.find_first_of("0123456789"), line.size()))) ? line
+                                                                                         : "";
+}
+
+/// The label of a backward jump: "JIP:  LABEL3", or "L3".
+std::string_view target_of(const Line& line) {
+  std::string_view operands = line.operands;
+  const std::string_view word = next_word(operands);
+  return word == "JIP:" ? next_word(operands) : word;
 }
 
 }  // namespace
@@ -117,17 +171,20 @@ MachineCode analyse_intel(std::string_view text) {
       is_message = false;
       continue;
     }
-    if (line.starts_with("LABEL") && line.ends_with(':')) {
-      labels[line.substr(0, line.size() - 1)] = code.size();
+    if (const std::string_view label = label_of(line); !label.empty()) {
+      labels[label] = code.size();
       continue;
     }
-    const std::string_view opcode = opcode_of(line);
-    if (opcode.empty()) continue;
-    code.push_back({.counts = counts_of(opcode, line)});
-    is_message = opcode.starts_with("send");
+    const Line instruction = parsed(line);
+    if (instruction.opcode.empty()) continue;
+    code.push_back({.counts = counts_of(instruction)});
+    if (instruction.opcode.starts_with("send")) {
+      is_message = instruction.comment.empty();
+      add_message(instruction.comment, code.back().counts);
+    }
     // Only this instruction jumps back, so its label is known already.
-    if (opcode != "while") continue;
-    if (const auto target = labels.find(word_behind(line, "JIP:")); target != labels.end())
+    if (instruction.opcode != "while") continue;
+    if (const auto target = labels.find(target_of(instruction)); target != labels.end())
       code.back().target = target->second;
   }
   return machine_code(code);
