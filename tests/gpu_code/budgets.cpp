@@ -150,12 +150,17 @@ bool Budgets::has_counts(const KernelFacts& facts) const {
   });
 }
 
-std::vector<std::string> exceeded(const Budgets& budgets, const FamilyCode& family,
-                                  const std::vector<ReportRow>& rows) {
-  if (!family.driver.starts_with(budgets.driver))
+void need_bounds_for(const Budgets& budgets, const std::string& family, const std::string& driver) {
+  column_of(budgets, family);
+  if (!driver.starts_with(budgets.driver))
     throw Error(ErrorKind::unsupported,
                 fmt::format("{}: expected the driver {}, got {}", printable(budgets.name),
-                            budgets.driver, printable(family.driver)));
+                            budgets.driver, printable(driver)));
+}
+
+std::vector<std::string> exceeded(const Budgets& budgets, const FamilyCode& family,
+                                  const std::vector<ReportRow>& rows) {
+  need_bounds_for(budgets, family.family, family.driver);
   std::vector<std::string> problems;
   for (const ReportRow& row : rows)
     for (const auto& [figure, value] : row.figures) {

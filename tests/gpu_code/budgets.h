@@ -35,8 +35,12 @@ struct Budgets {
 Budgets parse_budgets(const std::string& text, const std::string& name);
 Budgets read_budgets(const std::filesystem::path& path);
 
+/// Throws Error(invalid_argument) if the table has no bounds for a family, and Error(unsupported) if
+/// they are not for its driver. Needs no pipeline, so that a check can refuse before it compiles.
+void need_bounds_for(const Budgets& budgets, const std::string& family, const std::string& driver);
+
 /// A line for each figure that exceeds its bound, and for each bound of the family that no pipeline
-/// has. Empty if all is well. Throws Error(unsupported) for a driver that the bounds are not for.
+/// has. Empty if all is well. Throws what need_bounds_for() throws.
 std::vector<std::string> exceeded(const Budgets& budgets, const FamilyCode& family,
                                   const std::vector<ReportRow>& rows);
 

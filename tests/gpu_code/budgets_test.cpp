@@ -89,6 +89,12 @@ TEST(Budgets, RefuseAnotherDriverAndAnotherFamily) {
                {"table", "expected the driver Mesa 22.3", "Mesa 25.0.7"});
   expect_error([&] { exceeded(budgets, family_of("three"), {}); }, ErrorKind::invalid_argument,
                {"expected one of the families one, two", "three"});
+  // Both are known before anything is compiled.
+  need_bounds_for(budgets, "one", "Mesa 22.3.6");
+  expect_error([&] { need_bounds_for(budgets, "one", "Mesa 25.0.7"); }, ErrorKind::unsupported,
+               {"expected the driver Mesa 22.3", "Mesa 25.0.7"});
+  expect_error([&] { need_bounds_for(budgets, "three", "Mesa 22.3.6"); },
+               ErrorKind::invalid_argument, {"expected one of the families one, two"});
 }
 
 TEST(Budgets, AMistakeIsNamedWithItsLine) {

@@ -44,6 +44,10 @@ std::vector<FamilyCode> compiled(const Options& options) {
 /// Prints a line for each exceeded budget. Returns the exit status.
 int check(Options options) {
   const Budgets budgets = read_budgets(options.budgets);
+  const std::vector<std::string>& names = options.compile.families;
+  const std::vector<vulkan::DeviceCaps> caps = family_caps(names);
+  for (std::size_t k = 0; k < caps.size(); ++k)
+    need_bounds_for(budgets, names[k], caps[k].driver_info);
   options.compile.is_counted = [&](const KernelFacts& facts) { return budgets.has_counts(facts); };
   const std::vector<FamilyCode> families = compiled(options);
   std::size_t n_pipelines = 0, n_problems = 0;
