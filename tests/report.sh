@@ -2,8 +2,8 @@
 # report: examines a GPU with the programs of this package, and writes one page: doctor, tests of the
 # Vulkan backend, benchmarks. For a rented machine, or for somebody who asks how this program does on a
 # card. `report --help` lists the options. A part that takes longer than its share of the time is
-# stopped, and the page says so. Nothing private is in the page: no UUID or PCI address of a device,
-# no home folder, and no folder of this package.
+# stopped, and the page says so. On a signal, the page has the parts up to then. Nothing private is in
+# the page: no UUID or PCI address of a device, no home folder, and no folder of this package.
 set -u
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P) || exit 1
 
@@ -11,7 +11,8 @@ usage() {
   cat <<'END'
 usage: report [--device SEL] [--seconds N] [--llama-bench PROGRAM --llama-model GGUF] [FILE]
 
-Examines a GPU within N seconds and writes a page of Markdown.
+Examines a GPU within N seconds and writes a page of Markdown. On SIGINT, SIGTERM or SIGHUP, which
+arrives when a connection breaks, the page has the parts up to then.
 
   FILE                   the page (bit-axon-report.md)
   --device SEL           the Vulkan device, as --device of bit-axon: vulkan:1, or only 1 (0)
@@ -20,8 +21,12 @@ Examines a GPU within N seconds and writes a page of Markdown.
                          Qwen3 0.6B in turn with this program
   --llama-model GGUF     that model
 
-Exit status: 0, or 1 if a result was wrong, if a program failed or if doctor was stopped, or 2 for a
-wrong command line.
+Exit status:
+  0    all parts ran to their end, and all results are right
+  1    a result was wrong, or a program failed
+  2    the command line is wrong
+  3    nothing failed, but a part was stopped because its share of the time was over
+  130, 143, 129    interrupted by SIGINT, SIGTERM or SIGHUP
 END
 }
 refuse() {
@@ -81,14 +86,16 @@ fi
 file=${file:-bit-axon-report.md}
 part=$file.partial
 : >"$part" || exit 1
-child=''
-trap 'rm -f -- "$part" "$part.out" "$part.err"' EXIT
-trap 'if [ -n "$child" ]; then kill "$child"; fi; exit 130' INT TERM
+child='' title=''
+trap 'rm -f -- "$part" "$part.out" "$part.err" "$part.section"' EXIT
+trap 'interrupt INT 130' INT
+trap 'interrupt TERM 143' TERM
+trap 'interrupt HUP 129' HUP
 
 export BITAXON_TEST_TREE="$here/tree" BITAXON_TEST_PROGRAM="$here/../bin/bit-axon"
 export BX_TEST_DEVICE="$device"
 program=$BITAXON_TEST_PROGRAM
-failed=0
+failed=0 stopped=0
 
 # A selector of digits, colons and the like may be a UUID or a PCI address.
 case $device in
@@ -125,41 +132,73 @@ hide() {
 # A program that does not end when it is asked to is killed after this time. All shares together leave
 # room for that.
 patience=5
-end=$(($(date +%s) + seconds))
+start=$(date +%s)
+end=$((start + seconds))
+
+# Adds the part `title` with its outcome to the page.
+add_section() {
+  {
+    printf '\n## %s\n\n%s, %d s\n\n```\n' "$title" "$outcome" "$(($(date +%s) - began))"
+    hide <"$part.out"
+    # llama-bench names the device there.
+    grep '^ggml_vulkan: [0-9]' "$part.err"
+    if [ "$outcome" != passed ]; then tail -n 40 "$part.err" | hide; fi
+    printf '```\n'
+  } >"$part.section"
+  cat "$part.section" >>"$part"
+  title=''
+}
+
+# interrupt NAME STATUS: ends the report with the parts that are done and what the present one has
+# printed.
+interrupt() {
+  trap '' INT TERM HUP
+  if [ -n "$title" ]; then
+    # doctor then prints the parts that it has done. A program that does not end is killed by `timeout`.
+    if [ -n "$child" ]; then
+      kill "$child"
+      wait "$child"
+    fi
+    outcome=interrupted
+    add_section
+  fi
+  printf '\n**Interrupted by SIG%s after %d s. The parts that would follow are missing.**\n' "$1" \
+    "$(($(date +%s) - start))" >>"$part"
+  mv -- "$part" "$file" || exit 1
+  echo "report: interrupted by SIG$1: $file has the parts up to then" >&2
+  exit "$2"
+}
 
 # run SHARE TITLE COMMAND...: runs a part for at most SHARE percent of the time, and adds what it prints
 # to the page. Sets `outcome`.
 run() {
-  limit=$((seconds * $1 / 100)) title=$2
+  limit=$((seconds * $1 / 100)) name=$2
   shift 2
   left=$((end - patience - $(date +%s)))
   if [ "$limit" -gt "$left" ]; then limit=$left; fi
   if [ "$limit" -lt 1 ]; then limit=1; fi
-  echo "report: $title, at most $limit s" >&2
+  echo "report: $name, at most $limit s" >&2
   began=$(date +%s)
   status=0
+  : >"$part.out" && : >"$part.err" || exit 1
+  title=$name
   # In the background, so that a signal ends the wait at once.
   timeout -k "$patience" "$limit" "$@" >"$part.out" 2>"$part.err" &
   child=$!
   wait "$child" || status=$?
   child=''
-  took=$(($(date +%s) - began))
   case $status in
     0) outcome=passed ;;
-    124 | 137) outcome="stopped after $limit s" ;;
+    124 | 137)
+      outcome="stopped after $limit s"
+      stopped=1
+      ;;
     *)
       outcome="failed with status $status"
       failed=1
       ;;
   esac
-  {
-    printf '\n## %s\n\n%s, %d s\n\n```\n' "$title" "$outcome" "$took"
-    hide <"$part.out"
-    # llama-bench names the device there.
-    grep '^ggml_vulkan: [0-9]' "$part.err"
-    if [ "$status" -ne 0 ]; then tail -n 40 "$part.err" | hide; fi
-    printf '```\n'
-  } >>"$part"
+  add_section
 }
 
 qwen3() {
@@ -184,21 +223,22 @@ llama_bench() {
   echo "$(date -u +%Y-%m-%dT%H:%MZ), $(uname -srm), $(getconf _NPROCESSORS_ONLN) CPUs"
 } >>"$part"
 run 2 "Devices" "$program" devices --json
-run 35 "Doctor" "$program" doctor --device "vulkan:$device" --json
-case $outcome in stopped*) failed=1 ;; esac
-run 24 "Cases of every op" "$here/vulkan_tests" --gtest_brief=1 --gtest_filter='EveryMode/*'
-run 14 "Speed in the default shape" "$program" benchmark --device "vulkan:$device" \
+run 32 "Doctor" "$program" doctor --device "vulkan:$device" --json
+run 22 "Cases of every op" "$here/vulkan_tests" --gtest_brief=1 --gtest_filter='EveryMode/*'
+run 12 "Recorded models" "$here/vulkan_tests" --gtest_brief=1 --gtest_filter='*Golden*-*Exhaustive*'
+run 12 "Speed in the default shape" "$program" benchmark --device "vulkan:$device" \
   --seq-lengths 512 --decode-tokens 64 --iterations 3 --profile --format markdown
 if [ -n "$llama" ]; then
   # In turn, so that a disturbance of the machine shows.
   qwen3 5 "Speed in the shape of Qwen3 0.6B"
-  llama_bench 4 "Speed of llama.cpp"
+  llama_bench 3 "Speed of llama.cpp"
   qwen3 5 "Speed in the shape of Qwen3 0.6B, again"
-  llama_bench 4 "Speed of llama.cpp, again"
+  llama_bench 3 "Speed of llama.cpp, again"
 else
   qwen3 12 "Speed in the shape of Qwen3 0.6B"
   printf '\n## Speed of llama.cpp\n\nleft out: expected --llama-bench and --llama-model\n' >>"$part"
 fi
 mv -- "$part" "$file" || exit 1
 echo "report: $file" >&2
-exit "$failed"
+if [ "$failed" -ne 0 ]; then exit 1; fi
+if [ "$stopped" -ne 0 ]; then exit 3; fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # report_test.sh SOURCE_DIR: tests the script tests/report with programs that stand in for those of a
-# package: what it accepts, what it hides, how long it takes, and what it says of a part that fails or
-# does not end. package_test.sh runs it with the real programs.
+# package: what it accepts, what it hides, how long it takes, what it says of a part that fails or does
+# not end, and what it keeps on a signal. package_test.sh runs it with the real programs.
 set -euo pipefail
 source=$1
 scratch=$(mktemp -d)
@@ -55,7 +55,11 @@ JSON
   benchmark) echo "measured $*" ;;
 esac
 END
-printf '#!/bin/sh\nexit 0\n' >"$package/tests/vulkan_tests"
+cat >"$package/tests/vulkan_tests" <<'END'
+#!/bin/sh
+echo "cases of $*"
+if [ "$(cat "$(dirname -- "$0")/../bin/act")" = long ]; then exec sleep 60; fi
+END
 cat >"$scratch/llama-bench" <<'END'
 #!/bin/sh
 echo "ggml_vulkan: 0 = Some Card" >&2
@@ -99,7 +103,8 @@ has "$page" '"driver": "Some 1.2"'
 has "$page" '"uuid": "hidden"'
 has "$page" '"pci_address": "hidden",'
 has "$page" "left out: expected --llama-bench"
-(($(grep -c '^## ' "$page") == 6)) || fail "expected six parts: $(<"$page")"
+(($(grep -c '^## ' "$page") == 7)) || fail "expected seven parts: $(<"$page")"
+has "$page" "cases of --gtest_brief=1 --gtest_filter=*Golden*-*Exhaustive*"
 report 0 well --device vulkan:0123abcd-0000-0000-0000-00000000beef "$page"
 lacks "$page" beef
 report 1 failing "$page"
@@ -108,14 +113,44 @@ has "$page" "/secret and tests/tree: no such file"
 lacks "$page" "$scratch"
 
 echo "== a part that takes too long"
-report 1 slow --seconds 12 "$page"
-has "$page" "stopped after 4 s"
+report 3 slow --seconds 12 "$page"
+has "$page" "stopped after 3 s"
 has "$page" "the parts that are done"
+report 3 long --seconds 12 "$page"
+has "$page" "stopped after 2 s"
+has "$page" "cases of --gtest_brief=1 --gtest_filter=EveryMode/*"
 began=$(date +%s)
-report 1 deaf --seconds 12 "$page"
-has "$page" "stopped after 4 s"
+report 3 deaf --seconds 12 "$page"
+has "$page" "stopped after 3 s"
 (($(date +%s) - began <= 12)) || fail "a deaf program made the report late"
 [[ ! -e $page.partial ]] || fail "the partial page was not removed"
+
+echo "== a signal"
+for signal in INT:130 TERM:143 HUP:129; do
+  echo slow >"$package/bin/act"
+  rm -f -- "$page" "$package/bin/calls"
+  # A shell starts a program in the background with SIGINT ignored.
+  env -i --default-signal=INT,HUP PATH=/usr/bin:/bin HOME="$home" "$package/tests/report" "$page" \
+    >"$scratch/out" 2>"$scratch/err" &
+  report=$!
+  for ((i = 0; i < 300; ++i)); do
+    if [[ -e $package/bin/calls ]] && grep -q '^doctor ' "$package/bin/calls"; then break; fi
+    sleep 0.1
+  done
+  # doctor notes its call just before it is ready for a signal.
+  sleep 1
+  kill -s "${signal%:*}" "$report"
+  status=0
+  wait "$report" || status=$?
+  ((status == ${signal#*:})) || fail "$signal: got status $status: $(<"$scratch/err")"
+  has "$page" "**Interrupted by SIG${signal%:*} after "
+  has "$page" "## Devices"
+  has "$page" "the parts that are done"
+  lacks "$page" "## Cases of every op"
+  (($(grep -c '^```$' "$page") == 4)) || fail "expected two blocks: $(<"$page")"
+  left=("$page".*)
+  [[ ! -e ${left[0]} ]] || fail "$signal: ${left[*]} was not removed"
+done
 
 echo "== llama.cpp"
 report 0 well --llama-bench "$scratch/llama-bench" --llama-model "$scratch/model.gguf" --device 3 "$page"
