@@ -173,7 +173,12 @@ std::vector<std::string> exceeded(const Budgets& budgets, const FamilyCode& fami
           row.facts.rows, row.facts.rows == 1 ? "" : "s", family.family, figure, number_text(value),
           is_low ? "least" : "most", number_text(*bound)));
     }
-  // A bound that nothing reaches would hide that a kernel is no longer measured.
+  return problems;
+}
+
+std::vector<std::string> unmet(const Budgets& budgets, const FamilyCode& family,
+                               const std::vector<ReportRow>& rows) {
+  std::vector<std::string> problems;
   const std::size_t column = column_of(budgets, family.family);
   for (const Budget& budget : budgets.lines) {
     const bool is_met = std::ranges::any_of(rows, [&](const ReportRow& row) {

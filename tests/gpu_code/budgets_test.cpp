@@ -76,7 +76,8 @@ TEST(Budgets, ALineNamesKernelDeviceFigureAndBound) {
 TEST(Budgets, ABoundWithoutAPipelineIsReported) {
   const Budgets budgets = parse_budgets(kTable, "table");
   const std::vector<ReportRow> rows = {row_of("add", "-", {{"spilled", 0}, {"waves", 8}})};
-  EXPECT_EQ(exceeded(budgets, family_of("one"), rows),
+  EXPECT_EQ(exceeded(budgets, family_of("one"), rows), std::vector<std::string>{});
+  EXPECT_EQ(unmet(budgets, family_of("one"), rows),
             (std::vector<std::string>{
                 "table:7: loop of product_vec q4_g64: expected a pipeline on one, found none"}));
 }
