@@ -19,7 +19,8 @@ using namespace selective_scan_backward_operand;
 constexpr std::uint32_t kGroupSize = 64;
 /// The largest number of states per channel.
 constexpr std::int64_t kMostStates = 256;
-/// The largest number of states per lane of a GPU. A lane holds five numbers for each state.
+/// The largest number of states per lane of a GPU. A lane holds five numbers for each state. NVIDIA's
+/// open compiler does not unroll the loops over more states.
 constexpr std::int64_t kMostLaneStates = 8;
 constexpr std::uint32_t kMostLanes = 32;
 /// A device may lack infinity, so this bound stands for none.
