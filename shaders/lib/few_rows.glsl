@@ -11,10 +11,17 @@
 
 // The step may have fewer rows. Rows beyond the last one are computed as that one.
 uint source_row[kRows];
+uint source_quad[kRows];  // the first vec4 of each row; only used with many rows
 void find_rows() {
-  for (uint r = 0; r < kRows; ++r) source_row[r] = kRows == 1 ? 0 : min(r, step_.n_rows - 1);
+  for (uint r = 0; r < kRows; ++r) {
+    source_row[r] = kRows == 1 ? 0 : min(r, step_.n_rows - 1);
+    source_quad[r] = source_row[r] * (p.d_model / 4);
+  }
+}
+uint first_quad(const uint at) {
+  return kRows > 4 ? source_quad[at] : source_row[at] * (p.d_model / 4);
 }
 #define MV_X(at, c) norm_x(at, c, x[source_row[at] * p.d_model + (c)])
-#define MV_X4(at, i) norm_x4(at, i, x4[source_row[at] * (p.d_model / 4) + (i)])
+#define MV_X4(at, i) norm_x4(at, i, x4[first_quad(at) + (i)])
 
 #endif

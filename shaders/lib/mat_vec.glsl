@@ -81,8 +81,16 @@ void mat_vec_place_rows(const WeightAddress w, const uint form, const uint n_col
   }
 }
 
+// Whether a turn of the loop over floats finishes one argument row before it begins the next one, with
+// all values of the weight in registers. Intel's compiler keeps two registers for a sum that changes in
+// several places of a loop, and then many rows do not fit. With mixed products, the values of a weight
+// of float16 take no registers, as long as they are not needed for long.
+const bool kRowByRow =
+    MV_ROWS > 4 && MV_CODES != BX_CODES_AS_HALVES && MV_CODES != BX_CODES_AS_LARGE_HALVES;
+
 // Adds the products of `n_quads` quads (16 bytes of floats) of each row: quads `quad`, `quad` + the
-// size of the subgroup, ... All of them are asked for before anything is computed.
+// size of the subgroup, ... All of them are asked for before anything is computed. Several rows take
+// one quad.
 void mat_vec_add_quads(const uint form, const uint x_at, const uint x_stride, const uint quad,
                        const uint n_quads) {
   const uint vec4s = form_format(form) == BX_F32 ? 1 : 2;  // vec4s in a quad
@@ -90,6 +98,21 @@ void mat_vec_add_quads(const uint form, const uint x_at, const uint x_stride, co
   for (uint o = 0; o < MV_OUTS; ++o) {
     Quads first = Quads(address_plus(mv_row_data[o], 16 * quad));
     for (uint q = 0; q < n_quads; ++q) quads[o * 2 + q] = first.at[q * gl_SubgroupSize];
+  }
+  if (kRowByRow) {
+    vec4 values[MV_OUTS * 2];
+    for (uint o = 0; o < MV_OUTS; ++o) {
+      values[o * 2] = dense4_of(form_format(form), quads[o * 2]);
+      if (vec4s == 2) values[o * 2 + 1] = dense4_of(form_format(form), quads[o * 2].zwxy);
+    }
+    for (uint mv_r = 0; mv_r < MV_ROWS; ++mv_r)
+      for (uint v = 0; v < vec4s; ++v) {
+        const vec4 x_values = MV_X4(x_at + mv_r * x_stride, quad * vec4s + v);
+        for (uint o = 0; o < MV_OUTS; ++o)
+          mv_acc[o * MV_ROWS + mv_r] =
+              mat_vec_dot(values[o * 2 + v], x_values, mv_acc[o * MV_ROWS + mv_r]);
+      }
+    return;
   }
   for (uint q = 0; q < n_quads; ++q)
     for (uint v = 0; v < vec4s; ++v) {

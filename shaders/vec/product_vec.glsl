@@ -43,12 +43,13 @@ const uint kUpBook = FORM_HAS_CODEBOOK(kForm);
 #define MV_OUTS kOuts
 #define MV_ROWS kRows
 uint source_row[kRows];
+uint source_quad[kRows];  // the first vec4 of each row; only used with many rows
 #define NORM_ROWS kRows
 #include "lib/norm_x.glsl"
 // Columns 4i..4i+3 of a row of x. If the width of x is not a multiple of 4, the row may begin
 // anywhere in a vec4.
 vec4 x4_at(uint at, uint i) {
-  if (kXQuads) return x4[source_row[at] * (p.x_width / 4) + i];
+  if (kXQuads) return x4[(kRows > 4 ? source_quad[at] : source_row[at] * (p.x_width / 4)) + i];
   const uint from = source_row[at] * p.x_width + 4 * i;
   return vec4(x[from], x[from + 1], x[from + 2], x[from + 3]);
 }
@@ -64,7 +65,10 @@ void multiply(const WeightAddress w, const uint form, const uint book, const uin
 
 // Computes those rows of [first, first + kRows) of the result that are below end_row.
 void compute(uint first, uint end_row) {
-  for (uint r = 0; r < kRows; ++r) source_row[r] = source_of(kSource, min(first + r, end_row - 1));
+  for (uint r = 0; r < kRows; ++r) {
+    source_row[r] = source_of(kSource, min(first + r, end_row - 1));
+    source_quad[r] = source_row[r] * (p.x_width / 4);
+  }
   load_codebook(p.weight, kForm, 0);
   load_codebook(p.up, kUpForm, kUpBook);
   codebook_barrier();
@@ -96,10 +100,11 @@ void compute(uint first, uint end_row) {
     const uint i = mat_vec_sum_index(j);
     const uint o = first_out + i / kRows;
     const uint row = first + i % kRows;
-    if (i >= kOuts * kRows || o >= p.end_out || row >= end_row) continue;
-    const float value = kHasUp ? silu(gate[j]) * mv_acc[j] : mv_acc[j];
-    const uint at = (row - p.first_row) * p.n_out + o;
-    y[at] = product_end(value, o, at);
+    if (i < kOuts * kRows && o < p.end_out && row < end_row) {
+      const float value = kHasUp ? silu(gate[j]) * mv_acc[j] : mv_acc[j];
+      const uint at = (row - p.first_row) * p.n_out + o;
+      y[at] = product_end(value, o, at);
+    }
   }
 }
 

@@ -104,13 +104,14 @@ void compute(const uint first, const uint n_out, const uint channel) {
     const uint i = mat_vec_sum_index(j);
     const uint o = first + i / kRows;
     const uint r = i % kRows;
-    if (i >= kOuts * kRows || o >= n_out || r >= step_.n_rows) continue;
-    float value = mv_acc[j];
-    if (kHasBias) value += Floats(p.in_bias).at[o];
-    if (o < p.d_inner)
-      v_of_group[(o - channel) * kRows + r] = value;
-    else
-      z[r * p.d_inner + o - p.d_inner] = value;
+    if (i < kOuts * kRows && o < n_out && r < step_.n_rows) {
+      float value = mv_acc[j];
+      if (kHasBias) value += Floats(p.in_bias).at[o];
+      if (o < p.d_inner)
+        v_of_group[(o - channel) * kRows + r] = value;
+      else
+        z[r * p.d_inner + o - p.d_inner] = value;
+    }
   }
   subgroupMemoryBarrierShared();
   subgroupBarrier();
@@ -133,7 +134,8 @@ void add_params(const uint channel, const uint n_of_group) {
     for (uint r = 0; r < kRows; ++r) sum[r] = 0.0;
     for (uint e = 0; e < n; ++e) {
       const float w = weight_at(p.params, kParamsForm, o * p.d_inner + channel + e);
-      for (uint r = 0; r < kRows; ++r) sum[r] += w * u_of_group[e * kRows + source_row[r]];
+      // The sums of rows that the step does not have may be any numbers.
+      for (uint r = 0; r < kRows; ++r) sum[r] += w * u_of_group[e * kRows + r];
     }
     for (uint r = 0; r < kRows; ++r) sums[gl_WorkGroupID.x * n_numbers + r * p.n_params + o] = sum[r];
   }

@@ -1,4 +1,4 @@
-// Tests of products of few rows as a device with few registers computes them: for fewer outputs and rows
+// Tests of products of few rows as devices with few registers compute them: for fewer outputs and rows
 // at once. Every device can do so.
 #include <gtest/gtest.h>
 
@@ -13,12 +13,23 @@
 namespace bitaxon::test {
 namespace {
 
+Backend& backend_with(void (*limit)(vulkan::DeviceCaps&)) {
+  vulkan::VulkanOptions options = test_options();
+  options.limit_caps = limit;
+  return share(vulkan::open_vulkan_backend(options));
+}
+/// Too many registers leave too few subgroups on a SIMD.
 Backend& few_registers_backend() {
-  static Backend& backend = []() -> Backend& {
-    vulkan::VulkanOptions options = test_options();
-    options.limit_caps = [](vulkan::DeviceCaps& caps) { caps.few_registers = true; };
-    return share(vulkan::open_vulkan_backend(options));
-  }();
+  static Backend& backend =
+      backend_with([](vulkan::DeviceCaps& caps) { caps.few_registers = true; });
+  return backend;
+}
+/// A lane has few registers. Codes do not become integers, because those take none of them.
+Backend& small_lanes_backend() {
+  static Backend& backend = backend_with([](vulkan::DeviceCaps& caps) {
+    caps.lane_registers = 128;
+    caps.fast_integer_dots = false;
+  });
   return backend;
 }
 
@@ -41,6 +52,13 @@ TEST_P(FewRegistersTest, AgreesWithReference) {
   const OpProblem problem = problem_of(GetParam().op, op_case);
   expect_agreement(run_op(few_registers_backend(), problem),
                    expected_run(reference_backend(), problem), op_case.tolerance, "few registers");
+}
+
+TEST_P(FewRegistersTest, AgreesWithReferenceWithSmallLanes) {
+  const OpCase& op_case = *GetParam().op_case;
+  const OpProblem problem = problem_of(GetParam().op, op_case);
+  expect_agreement(run_op(small_lanes_backend(), problem),
+                   expected_run(reference_backend(), problem), op_case.tolerance, "small lanes");
 }
 
 INSTANTIATE_TEST_SUITE_P(FewRows, FewRegistersTest, testing::ValuesIn(cases_of_few_rows()),

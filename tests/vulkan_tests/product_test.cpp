@@ -173,6 +173,21 @@ TEST(ProductChoice, TakesFewerRowsAtOnceWithFewRegisters) {
   EXPECT_EQ(launches.all[0].grid[1].rows_per_group, 4U);
 }
 
+TEST(ProductChoice, TakesFewerOutputsIfALaneHasFewRegisters) {
+  DeviceCaps caps = small_caps(8);
+  caps.lane_registers = 128;
+  constexpr std::uint32_t kCodes = BX_Q4;
+  constexpr std::uint32_t kFloats = BX_F16;
+  EXPECT_EQ(most_rows_at_once(caps, {kFloats, BX_FORM_ABSENT}), 16U);
+  EXPECT_EQ(most_rows_at_once(caps, {kCodes, BX_FORM_ABSENT}), 8U);
+  EXPECT_EQ(most_rows_at_once(small_caps(), {kCodes}), 16U);
+  for (const std::uint32_t rows : {1U, 2U, 8U, 16U}) {
+    EXPECT_EQ(outs_per_subgroup(caps, rows, {kFloats}), rows > 8 ? 2U : 4U);
+    EXPECT_EQ(outs_per_subgroup(caps, rows, {kCodes}), rows == 1 ? 4U : rows <= 8 ? 2U : 1U);
+  }
+  EXPECT_EQ(outs_per_subgroup(caps, 4, {kCodes}, /*dots=*/true), 4U);
+}
+
 TEST(ProductChoice, MultipliesHalvesOnlyIfProductsMayBeRounded) {
   using Kernel = ProductChoice::Kernel;
   DeviceCaps caps = small_caps();

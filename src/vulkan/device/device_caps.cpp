@@ -12,6 +12,9 @@
 namespace bitaxon::vulkan {
 namespace {
 
+constexpr std::uint32_t kAmd = 0x1002;
+constexpr std::uint32_t kIntel = 0x8086;
+
 DeviceType type_of(VkPhysicalDeviceType type) {
   switch (type) {
     case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
@@ -169,12 +172,11 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
   if (!caps.integer_dots) caps.fast_integer_dots = false;
   // All AMD devices with subgroups of 32 (RDNA) have v_fma_mix_f32. Earlier ones (GCN) have subgroups
   // of 64, and most of them lack it.
-  constexpr std::uint32_t kAmd = 0x1002;
   caps.mixed_products = caps.vendor_id == kAmd && caps.min_subgroup_size == 32;
   caps.few_registers = caps.vendor_id == kAmd && caps.min_subgroup_size == 64;
   // A processor converts halves to float32 to multiply them, most devices of GCN multiply only one pair
   // at a time, and Intel's compiler takes pairs apart and then runs out of registers.
-  constexpr std::uint32_t kIntel = 0x8086;
+  if (caps.vendor_id == kIntel) caps.lane_registers = 128;
   caps.packed_halves = caps.shader_float16 && caps.type != DeviceType::cpu && !caps.few_registers &&
                        caps.vendor_id != kIntel;
   caps.float16_tiles = caps.packed_halves;

@@ -92,6 +92,9 @@ struct DeviceCaps {
   /// Whether more than 64 registers of a lane leave fewer than four subgroups on a SIMD: AMD's GCN,
   /// which has 256 for each lane. Vulkan cannot be asked for this either.
   bool few_registers = false;
+  /// The most registers of a lane. Intel's compiler has half of what others have, and spills the rest to
+  /// memory. Vulkan cannot be asked for this either.
+  std::uint32_t lane_registers = 256;
   /// Whether one instruction multiplies two pairs of halves, or does the work of two instructions for
   /// float32. Vulkan cannot be asked for this.
   bool packed_halves = false;

@@ -49,7 +49,8 @@ struct AttnInPlan {
     turn_appends = finishes && !(half && (head_dim % 2 != 0 || kv_width % 2 != 0));
     // In float16 pages with an odd number of columns, adjacent rows share a word, which the single
     // launch cannot write.
-    is_one_launch = n_rows <= most_rows_at_once(caps) && head_dim % kMostOuts == 0 &&
+    // A plan does not know the forms of the weights, so it counts on codes.
+    is_one_launch = n_rows <= most_rows_at_once(caps, {BX_Q4}) && head_dim % kMostOuts == 0 &&
                     !(half && kv_width % 2 != 0);
     if (is_one_launch) {
       new_keys = scratch.take(head_dim > 0 ? n_rows * kv_width : 1);
@@ -70,9 +71,9 @@ Launch vec_launch(const LaunchContext& context, const AttnInPlan& plan) {
   if (context.form(q_proj) != context.form(k_proj) || context.form(k_proj) != context.form(v_proj))
     codes = {codes_of_products(context.caps, context.precision), false, group_size(context.caps)};
   const std::uint32_t group = codes.group;
-  const std::uint32_t outs =
-      outs_per_subgroup(context.caps, to_uint(plan.n_rows),
-                        {context.form(q_proj), context.form(k_proj), context.form(v_proj)});
+  const std::uint32_t outs = outs_per_subgroup(
+      context.caps, to_uint(plan.n_rows),
+      {context.form(q_proj), context.form(k_proj), context.form(v_proj)}, codes.dots);
   const auto is_there = [&](int operand) { return context.has(operand) ? 1U : 0U; };
   Launch launch;
   launch.shader = codes.dots ? Shader::attn_in_vec_dots : Shader::attn_in_vec;

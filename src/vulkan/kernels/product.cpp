@@ -23,13 +23,6 @@ constexpr std::int64_t kMostVecRows = 16;
 constexpr std::uint32_t kTileOuts = 64;
 constexpr std::uint32_t kSmallTileRows = 32;
 
-/// The number of outputs per subgroup of product_vec.
-std::uint32_t outs_of_product(const DeviceCaps& caps, const ProductArgs& args, std::uint32_t rows) {
-  const std::uint32_t outs = outs_per_subgroup(caps, rows, {args.weight.form, args.up.form});
-  // A kernel with two weights of codes takes twice the registers for eight rows.
-  return rows >= 8 && has_codes(args.up.form) ? std::min(outs, 2U) : outs;
-}
-
 RowSpace space_of(ProductRows rows) {
   return rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::outputs;
 }
@@ -78,6 +71,24 @@ CodesChoice codes_of(const LaunchContext& context, const ProductArgs& args, std:
                          {args.weight.form, args.up.form}, n_rows);
 }
 
+/// The number of outputs per subgroup of product_vec.
+std::uint32_t outs_of_product(const LaunchContext& context, const ProductArgs& args,
+                              std::uint32_t rows) {
+  const bool dots = codes_of(context, args, rows).dots;
+  const std::uint32_t outs =
+      outs_per_subgroup(context.caps, rows, {args.weight.form, args.up.form}, dots);
+  if (args.up.form == BX_FORM_ABSENT) return outs;
+  // The first result of a kernel with two weights stays in registers while it computes the second one.
+  bool is_large = rows >= 8 && has_codes(args.up.form);
+  if (has_small_lanes(context.caps)) {
+    // Integer dots leave room for it, unless each block of 32 codes has a scale of its own.
+    const bool has_room =
+        dots && !(format_of(args.up.form) == BX_Q4 && group_of(args.up.form) < 64);
+    is_large = rows >= 4 && !has_room;
+  }
+  return is_large ? std::min(outs, 2U) : outs;
+}
+
 Launch vec_launch(const LaunchContext& context, const ProductArgs& args,
                   const ProductChoice& choice, Range rows, Range outs) {
   const CodesChoice codes = codes_of(context, args, choice.rows);
@@ -88,7 +99,7 @@ Launch vec_launch(const LaunchContext& context, const ProductArgs& args,
                            {BX_PRODUCT_VEC_NORM_FORM, args.norm.form},
                            {BX_PRODUCT_VEC_OTHER, other_of(args).use},
                            {BX_PRODUCT_VEC_SOURCE, static_cast<std::uint32_t>(args.rows)},
-                           {BX_PRODUCT_VEC_OUTS, outs_of_product(context.caps, args, choice.rows)},
+                           {BX_PRODUCT_VEC_OUTS, outs_of_product(context, args, choice.rows)},
                            {BX_PRODUCT_VEC_ROWS, choice.rows},
                            {BX_PRODUCT_VEC_HAS_BIAS, is_present(args.bias)},
                            {BX_PRODUCT_VEC_UP_FORM, args.up.form},
@@ -198,9 +209,12 @@ void add_pieces(const LaunchContext& context, const ProductArgs& args,
   if (choice.kernel == ProductChoice::Kernel::half_tile &&
       spills_half_tile(context.caps, args.weight.form))
     choice.rows = kSmallTileRows;
-  if (is_vec)
+  if (is_vec) {
+    choice.rows =
+        std::min(choice.rows, most_rows_at_once(context.caps, {args.weight.form, args.up.form}));
     choice.outs = subgroups_per_group(context.caps, codes_of(context, args, choice.rows).group) *
-                  outs_of_product(context.caps, args, choice.rows);
+                  outs_of_product(context, args, choice.rows);
+  }
   BX_ASSERT(is_vec || (args.norm.form == BX_FORM_ABSENT && args.up.form == BX_FORM_ABSENT),
             "the other kernels do not fuse the norm or a second weight");
   const std::int64_t most_rows = rows_per_binding(context.caps, args.n_rows, args.n_out * 4);
@@ -212,22 +226,29 @@ void add_pieces(const LaunchContext& context, const ProductArgs& args,
 
 }  // namespace
 
+bool has_small_lanes(const DeviceCaps& caps) { return caps.lane_registers < 256; }
+
 bool reads_weight_once(std::int64_t n_rows) { return n_rows <= kMostVecRows; }
 
-std::uint32_t most_rows_at_once(const DeviceCaps& caps) {
-  return caps.few_registers ? 4 : static_cast<std::uint32_t>(kMostVecRows);
+std::uint32_t most_rows_at_once(const DeviceCaps& caps,
+                                std::initializer_list<std::uint32_t> forms) {
+  if (caps.few_registers) return 4;
+  if (has_small_lanes(caps) && std::ranges::any_of(forms, has_codes)) return 8;
+  return static_cast<std::uint32_t>(kMostVecRows);
 }
 
 std::uint32_t outs_per_subgroup(const DeviceCaps& caps, std::uint32_t rows,
-                                std::initializer_list<std::uint32_t> forms) {
-  if (!caps.few_registers) return rows > 8 ? 2 : 4;
-  if (rows > most_rows_at_once(caps)) return 1;
-  return rows > 1 && std::ranges::any_of(forms, has_codes) ? 2 : 4;
+                                std::initializer_list<std::uint32_t> forms, bool dots) {
+  const bool codes = std::ranges::any_of(forms, has_codes);
+  const bool has_few = caps.few_registers || (has_small_lanes(caps) && codes && !dots);
+  if (!has_few) return rows > 8 ? 2 : 4;
+  if (rows > most_rows_at_once(caps, forms)) return 1;
+  return rows > 1 && codes ? 2 : 4;
 }
 
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precision precision) {
   if (reads_weight_once(n_rows)) {
-    const auto rows = std::min(static_cast<std::uint32_t>(n_rows), most_rows_at_once(caps));
+    const auto rows = std::min(static_cast<std::uint32_t>(n_rows), most_rows_at_once(caps, {}));
     return {ProductChoice::Kernel::vec, rows,
             subgroups_per_group(caps, group_size(caps)) * outs_per_subgroup(caps, rows, {}),
             "few rows: reading the weight once takes most of the time"};

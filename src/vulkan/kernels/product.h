@@ -68,15 +68,18 @@ ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precis
 
 /// Whether a step of this bucket has so few rows that product_vec multiplies by them.
 bool reads_weight_once(std::int64_t n_rows);
-/// The most rows by which a subgroup of product_vec multiplies at once. With few registers, more rows
-/// would leave too few subgroups on a SIMD to hide the latency of memory, and the rows are taken in
-/// several workgroups.
-std::uint32_t most_rows_at_once(const DeviceCaps& caps);
+/// Whether the largest of these kernels take more registers than a lane has, so that they would be
+/// spilled.
+bool has_small_lanes(const DeviceCaps& caps);
+/// The most rows by which a subgroup of product_vec multiplies at once, for weights of these forms. With
+/// few registers, more rows would leave too few subgroups on a SIMD to hide the latency of memory, or
+/// would not fit, and the rows are taken in several workgroups.
+std::uint32_t most_rows_at_once(const DeviceCaps& caps, std::initializer_list<std::uint32_t> forms);
 /// The number of outputs of a subgroup that multiplies by `rows` rows of x, for weights of these forms.
 /// It is small for two reasons: the sums for all rows of x are in registers, and the unrolled loops make
-/// the first compilation longer.
+/// the first compilation longer. With integer dots (`dots`), x takes no registers.
 std::uint32_t outs_per_subgroup(const DeviceCaps& caps, std::uint32_t rows,
-                                std::initializer_list<std::uint32_t> forms);
+                                std::initializer_list<std::uint32_t> forms, bool dots = false);
 
 /// The plan that several products of the same rows share. It says whether the norm is a separate
 /// launch.

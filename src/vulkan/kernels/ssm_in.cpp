@@ -46,12 +46,11 @@ struct SsmInPlan {
   }
 };
 
-/// Counts on codes, because a plan does not know the form of the weight.
-std::uint32_t outs_per_subgroup(const DeviceCaps& caps, const SsmInPlan& plan) {
-  return outs_per_subgroup(caps, to_uint(plan.n_rows), {BX_Q4});
-}
-std::uint32_t outs_per_group(const DeviceCaps& caps, const SsmInPlan& plan) {
-  return subgroups_per_group(caps, group_size(caps)) * outs_per_subgroup(caps, plan);
+/// The fewest outputs of a workgroup. Counts on codes, because a plan does not know the form of the
+/// weight.
+std::uint32_t fewest_outs(const DeviceCaps& caps, const SsmInPlan& plan) {
+  return subgroups_per_group(caps, group_size(caps)) *
+         outs_per_subgroup(caps, to_uint(plan.n_rows), {BX_Q4});
 }
 
 /// The plan of ssm_in for few rows, and of the product that follows.
@@ -59,11 +58,11 @@ struct SsmInParamsPlan : SsmInPlan {
   std::int64_t n_params;
   TeamSums sums;
 
-  // If the device chooses smaller subgroups, there are fewer workgroups.
+  // If the device chooses smaller subgroups, or a workgroup has more outputs, there are fewer workgroups.
   SsmInParamsPlan(const NodeView& first, const NodeView& second, const DeviceCaps& caps)
       : SsmInPlan(first, caps),
         n_params(second.shape(linear_operand::y)[1]),
-        sums(scratch, groups_for(d_inner, outs_per_group(caps, *this)), n_rows * n_params) {}
+        sums(scratch, groups_for(d_inner, fewest_outs(caps, *this)), n_rows * n_params) {}
 };
 
 Binding bind_tail(const LaunchContext& context, const SsmInPlan& plan, Access access) {
@@ -83,6 +82,11 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan,
   const CodesChoice codes = codes_of_launch(context.caps, context.precision,
                                             {context.form(in_proj)}, to_uint(plan.n_rows));
   const std::uint32_t group = codes.group;
+  std::uint32_t outs =
+      outs_per_subgroup(context.caps, to_uint(plan.n_rows), {context.form(in_proj)}, codes.dots);
+  // The addresses of the second product take registers, too.
+  if (params.weight.form != BX_FORM_ABSENT && plan.n_rows > 4 && has_small_lanes(context.caps))
+    outs = std::min(outs, 2U);
   const auto strides = context.strides(tail);
   Launch launch;
   launch.shader = codes.dots ? Shader::ssm_in_vec_dots : Shader::ssm_in_vec;
@@ -90,7 +94,7 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan,
                            {BX_SSM_IN_VEC_FORM, context.form(in_proj)},
                            {BX_SSM_IN_VEC_NORM_FORM, context.form(norm)},
                            {BX_SSM_IN_VEC_CONV_FORM, context.form(conv_weight)},
-                           {BX_SSM_IN_VEC_OUTS, outs_per_subgroup(context.caps, plan)},
+                           {BX_SSM_IN_VEC_OUTS, outs},
                            {BX_SSM_IN_VEC_HAS_BIAS, context.has(in_bias) ? 1U : 0U},
                            {BX_SSM_IN_VEC_HAS_CONV_BIAS, context.has(conv_bias) ? 1U : 0U},
                            {BX_SSM_IN_VEC_CODES, codes.codes},
@@ -117,7 +121,8 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan,
                      params.y,
                      params.sums,
                      params.counters};
-  launch.grid[0].count = groups_for(2 * plan.d_inner, outs_per_group(context.caps, plan));
+  launch.grid[0].count =
+      groups_for(2 * plan.d_inner, subgroups_per_group(context.caps, group) * outs);
   return launch;
 }
 
