@@ -22,6 +22,8 @@ layout(push_constant, scalar) uniform Push { MoeDownPush p; };
 
 const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
 uvec3 tile;             // expert, first pair, number of pairs
+bool is_shared;         // the expert of the tile is the shared one
+WeightAddress down;     // of the tile, unless the shared expert has another form
 uint first_weight_row;  // of output 0
 
 // If the tile has fewer than kRows pairs, the missing rows repeat its last row.
@@ -29,18 +31,27 @@ uint x_from(const uint m) {
   return pairs[tile.y + min(m, tile.z - 1)] / p.pairs_per_x * p.intermediate;
 }
 uint w_from(const uint o);
+void decode(const bool turned, const uint at, const uint inside);
 
 #define MT_PAIRED false
 #define MT_X4(i) act4[i]
 #define MT_X(i) act[i]
 #define MT_X_FROM(m) x_from(m)
 #define MT_W_FROM(o) w_from(o)
+#define MT_DECODE(is_second, turned, at, inside) decode(turned, at, inside)
 #define MATRIX_CODEBOOKS (FORM_HAS_CODEBOOK(kForm) | FORM_HAS_CODEBOOK(kSharedForm))
 #include "lib/matrix_tile.glsl"
 
 uint first_out() { return gl_WorkGroupID.x * kOuts; }
 uint w_from(const uint o) {
   return (first_weight_row + min(first_out() + o, p.d_model - 1)) * p.intermediate;
+}
+
+void decode(const bool turned, const uint at, const uint inside) {
+  if (kHasShared && kSharedForm != kForm && is_shared)
+    matrix_weight(p.shared_down, kSharedForm, 0, turned, at, inside);
+  else
+    matrix_weight(down, kForm, 0, turned, at, inside);
 }
 
 // Writes the fragment whose first element is row m of the tile, output `o`.
@@ -55,13 +66,15 @@ void write_fragment(const uint m, const uint o) {
 
 void main() {
   tile = tiles[gl_WorkGroupID.y];
-  if (kHasShared && tile.x == p.n_experts) {
-    first_weight_row = 0;
-    mt_product(p.shared_down, kSharedForm, p.shared_down, kSharedForm, p.intermediate);
-  } else {
-    first_weight_row = tile.x * p.d_model;
-    mt_product(p.down, kForm, p.down, kForm, p.intermediate);
-  }
+  is_shared = kHasShared && tile.x == p.n_experts;
+  first_weight_row = is_shared ? 0 : tile.x * p.d_model;
+  down = p.down;
+  if (is_shared && kSharedForm == kForm) down = p.shared_down;
+  if (is_shared)
+    matrix_load_codebook(p.shared_down, kSharedForm, 0);
+  else
+    matrix_load_codebook(p.down, kForm, 0);
+  mt_product(matrix_is_turned(kForm), p.intermediate);
   [[unroll]] for (uint i = 0; i < kTall; ++i)
     [[unroll]] for (uint j = 0; j < kWide; ++j) {
       mt_put(mt_sums[i * kWide + j]);

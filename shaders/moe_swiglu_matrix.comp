@@ -25,7 +25,10 @@ layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { MoeSwigluPush p; };
 
 const bool kHasShared = kSharedGateForm != BX_FORM_ABSENT;
-uvec3 tile;            // expert, first pair, number of pairs
+const bool kSameForms = kSharedGateForm == kGateForm && kSharedUpForm == kUpForm;
+uvec3 tile;             // expert, first pair, number of pairs
+bool is_shared;         // the expert of the tile is the shared one
+WeightAddress gate, up;  // of the tile, unless the shared expert has other forms
 uint first_weight_row;  // of output 0
 
 // If the tile has fewer than kRows pairs, the missing rows repeat its last row.
@@ -34,12 +37,14 @@ uint x_from(const uint m) {
   return pairs[tile.y + min(m, tile.z - 1)] / n_slots * p.d_model;
 }
 uint w_from(const uint o);
+void decode(const bool is_up, const bool turned, const uint at, const uint inside);
 
 #define MT_PAIRED true
 #define MT_X4(i) x4[i]
 #define MT_X(i) x[i]
 #define MT_X_FROM(m) x_from(m)
 #define MT_W_FROM(o) w_from(o)
+#define MT_DECODE(is_second, turned, at, inside) decode(is_second, turned, at, inside)
 #define MATRIX_CODEBOOKS \
   (2 * (FORM_HAS_CODEBOOK(kGateForm) | FORM_HAS_CODEBOOK(kUpForm) | \
         FORM_HAS_CODEBOOK(kSharedGateForm) | FORM_HAS_CODEBOOK(kSharedUpForm)))
@@ -49,6 +54,27 @@ uint first_out() { return gl_WorkGroupID.x * (kOuts / 2); }
 uint w_from(const uint o) {
   const uint out_at = min(first_out() + o % (kOuts / 2), p.intermediate - 1);
   return (first_weight_row + out_at) * p.d_model;
+}
+
+// Decodes with one of two weights. The second one has codebook 1.
+void decode_either(const WeightAddress w, const uint form, const WeightAddress w2, const uint form2,
+                   const bool is_second, const bool turned, const uint at, const uint inside) {
+  if (form == form2) {
+    WeightAddress either = w;
+    if (is_second) either = w2;
+    matrix_weight(either, form, is_second ? 1 : 0, turned, at, inside);
+  } else if (is_second) {
+    matrix_weight(w2, form2, 1, turned, at, inside);
+  } else {
+    matrix_weight(w, form, 0, turned, at, inside);
+  }
+}
+void decode(const bool is_up, const bool turned, const uint at, const uint inside) {
+  if (kHasShared && !kSameForms && is_shared)
+    decode_either(p.shared_gate, kSharedGateForm, p.shared_up, kSharedUpForm, is_up, turned, at,
+                  inside);
+  else
+    decode_either(gate, kGateForm, up, kUpForm, is_up, turned, at, inside);
 }
 
 // Writes the fragment whose first element is row m of the tile, output `o`.
@@ -63,13 +89,22 @@ void write_fragment(const uint m, const uint o) {
 
 void main() {
   tile = tiles[gl_WorkGroupID.y];
-  if (kHasShared && tile.x == p.n_experts) {
-    first_weight_row = 0;
-    mt_product(p.shared_gate, kSharedGateForm, p.shared_up, kSharedUpForm, p.d_model);
-  } else {
-    first_weight_row = tile.x * p.intermediate;
-    mt_product(p.gate, kGateForm, p.up, kUpForm, p.d_model);
+  is_shared = kHasShared && tile.x == p.n_experts;
+  first_weight_row = is_shared ? 0 : tile.x * p.intermediate;
+  gate = p.gate;
+  up = p.up;
+  if (is_shared && kSameForms) {
+    gate = p.shared_gate;
+    up = p.shared_up;
   }
+  if (is_shared) {
+    matrix_load_codebook(p.shared_gate, kSharedGateForm, 0);
+    matrix_load_codebook(p.shared_up, kSharedUpForm, 1);
+  } else {
+    matrix_load_codebook(p.gate, kGateForm, 0);
+    matrix_load_codebook(p.up, kUpForm, 1);
+  }
+  mt_product(matrix_is_turned(kGateForm), p.d_model);
   // Both fragments have the same element at the same place of the same lane.
   [[unroll]] for (uint i = 0; i < kTall; ++i)
     [[unroll]] for (uint j = 0; j < kWide / 2; ++j) {

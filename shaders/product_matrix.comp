@@ -41,6 +41,8 @@ uint w_from(const uint o) {
 #define MT_X(i) x[i]
 #define MT_X_FROM(m) x_from(m)
 #define MT_W_FROM(o) w_from(o)
+#define MT_DECODE(is_second, turned, at, inside) \
+  matrix_weight(p.weight, kForm, 0, turned, at, inside)
 #define MATRIX_CODEBOOKS FORM_HAS_CODEBOOK(kForm)
 #include "lib/matrix_tile.glsl"
 
@@ -74,7 +76,8 @@ void write_whole_fragment(MT_SUM fragment, const uint row, const uint o) {
 
 void main() {
   if (first_row() >= end_row()) return;  // uniform in the workgroup
-  mt_product(p.weight, kForm, p.weight, kForm, p.n_cols);
+  matrix_load_codebook(p.weight, kForm, 0);
+  mt_product(matrix_is_turned(kForm), p.n_cols);
   const bool whole = !kHasBias && (p.n_out & 3u) == 0 && first_row() + kRows <= end_row() &&
                      first_out() + kOuts <= p.end_out;
   [[unroll]] for (uint i = 0; i < kTall; ++i)

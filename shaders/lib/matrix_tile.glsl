@@ -14,6 +14,8 @@
 //                 must repeat a row that exists
 //   MT_W_FROM(o)  uint: the element of its weight with which row o of the tile begins. Rows that are
 //                 missing must repeat a row that exists
+//   MT_DECODE(is_second, turned, at, inside)  decodes 16 columns with matrix_weight(); of a row of the
+//                 second half if is_second
 #ifndef BX_MATRIX_TILE_GLSL
 #define BX_MATRIX_TILE_GLSL
 
@@ -104,29 +106,16 @@ void mt_load_x(const uint c, const bool turned, const uint n_inside) {
   }
 }
 
-// Loads columns c.. of the slice of the weight. If there are two weights, the second one gives the
-// second half of the slice, and has codebook 1.
-void mt_load_w(const WeightAddress w, const uint form, const WeightAddress w2, const uint form2,
-               const bool turned, const uint c, const uint n_inside) {
+// Loads columns c.. of the slice of the weight.
+void mt_load_w(const bool turned, const uint c, const uint n_inside) {
   [[unroll]] for (uint i = 0; i < kWEach; ++i) {
     const uint item = mt_item(i);
     if (kWItems % gl_WorkGroupSize.x != 0 && item >= kWItems) break;
     const uint part = item % (kDepth / 16);
     const uint inside = mt_inside(n_inside, 16 * part);
     const bool is_second = MT_PAIRED && item >= kWItems / 2;
-    const uint at = mt_w_from[i] + c;
     mt_place = kWeightSlice + item / (kDepth / 16) * kStride + part * 2;
-    if (!MT_PAIRED) {
-      matrix_weight(w, form, 0, turned, at, inside);
-    } else if (form == form2) {
-      WeightAddress either = w;
-      if (is_second) either = w2;
-      matrix_weight(either, form, is_second ? 1 : 0, turned, at, inside);
-    } else if (is_second) {
-      matrix_weight(w2, form2, 1, turned, at, inside);
-    } else {
-      matrix_weight(w, form, 0, turned, at, inside);
-    }
+    MT_DECODE(is_second, turned, mt_w_from[i] + c, inside);
   }
 }
 
@@ -181,18 +170,16 @@ void mt_multiply_slices() {
   }
 }
 
-// Adds the products of all columns to mt_sums. All invocations of the workgroup must call this
-// function, in uniform control flow.
-void mt_product(const WeightAddress w, const uint form, const WeightAddress w2, const uint form2,
-                const uint n_cols) {
+// Adds the products of `n_cols` columns to mt_sums. `turned` says in which order the columns of both
+// slices are. The caller has loaded the codebooks. All invocations of the workgroup must call this
+// function, in uniform control flow. A shader calls it in one place: for sums that two branches compute,
+// Intel's compiler needs twice the registers.
+void mt_product(const bool turned, const uint n_cols) {
   mt_begin();
-  matrix_load_codebook(w, form, 0);
-  if (MT_PAIRED) matrix_load_codebook(w2, form2, 1);
-  const bool turned = matrix_is_turned(form);
   for (uint c = 0; c < n_cols; c += kDepth) {
     barrier();
     mt_load_x(c, turned, n_cols - c);
-    mt_load_w(w, form, w2, form2, turned, c, n_cols - c);
+    mt_load_w(turned, c, n_cols - c);
     barrier();
     mt_multiply_slices();
   }
