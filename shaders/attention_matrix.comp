@@ -45,7 +45,9 @@ layout(set = 0, binding = 4, scalar) workgroupcoherent buffer Y { float y[]; };
 const uint kKeys = BX_ATTENTION_MATRIX_KEYS;
 // Fragments of a subgroup, below each other and side by side.
 const uint kTall = kQueries / (kM * (kSubgroups / kAcross));
-const uint kWideScores = kKeys / (kN * kAcross);
+// A tile may have fewer fragments of keys than there are subgroups side by side.
+const uint kAcrossScores = kAcross < kKeys / kN ? kAcross : kKeys / kN;
+const uint kWideScores = kKeys / (kN * kAcrossScores);
 const uint kWideSums = kDim / (kN * kAcross);
 
 // Rows of shared memory, in units of uvec4. One unused uvec4 at the end of each puts consecutive rows
@@ -61,8 +63,7 @@ shared uvec4 score_tile[kQueries * kScoreStride];
 shared uvec4 key_tile[kKeys * kHeadStride > kFactors ? kKeys * kHeadStride : kFactors];
 shared float totals[kQueries];
 shared uint flags[4];
-const uint kRescales = 0;  // whether the factor of a query is not 1
-const uint kIsBroken = 1;  // whether a result is NaN
+const uint kIsBroken = 0;  // whether a result is NaN
 
 #define SUM coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator>
 #define FACTOR_A coopmat<float16_t, gl_ScopeSubgroup, kM, kK, gl_MatrixUseA>
@@ -141,6 +142,7 @@ uint first_query() { return gl_SubgroupID / kAcross * (kTall * kM); }
 uint across() { return gl_SubgroupID % kAcross; }
 
 void score_tile_of_keys() {
+  if (across() >= kAcrossScores) return;  // uniform in the subgroup
   SUM scores[kTall * kWideScores];
   [[unroll]] for (uint i = 0; i < kTall * kWideScores; ++i) scores[i] = SUM(0.0);
   [[unroll]] for (uint k = 0; k < kDim; k += kK) {
@@ -168,16 +170,16 @@ void score_tile_of_keys() {
 void weigh(const uint tile) {
   const uint query = softmax_query();
   const uint part = gl_LocalInvocationID.x % kRowLanes;
+  // The score of a key to which the row does not attend: its weight is 0.
+  const float unseen = uintBitsToFloat(0xff800000u);  // -infinity
   float score[kEach];
-  bool sees[kEach];
   float highest = largest;
   [[unroll]] for (uint i = 0; i < kEach; i += 4) {
     const uint key = part * kEach + i;
     const vec4 four = uintBitsToFloat(score_tile[query * kScoreStride + key / 4]);
     [[unroll]] for (uint j = 0; j < 4; ++j) {
-      score[i + j] = four[j];
-      sees[i + j] = tile + key + j - first_seen < n_seen;
-      if (sees[i + j]) highest = max(highest, four[j]);
+      score[i + j] = tile + key + j - first_seen < n_seen ? four[j] : unseen;
+      highest = max(highest, score[i + j]);
     }
   }
   highest = lanes_max(highest);
@@ -185,8 +187,7 @@ void weigh(const uint tile) {
   largest = highest;
   float added = 0.0;
   [[unroll]] for (uint i = 0; i < kEach; ++i) {
-    const float weight = weight_of(score[i] - highest);
-    score[i] = sees[i] ? weight : 0.0;
+    score[i] = weight_of(score[i] - highest);
     added += score[i];
   }
   total = total * factor + lanes_sum(added, 1, kRowLanes);
@@ -204,30 +205,29 @@ void weigh(const uint tile) {
   }
   [[unroll]] for (uint i = part; i < kN / 4; i += kRowLanes)
     key_tile[query * (kN / 4) + i] = floatBitsToUint(vec4(factor));
-  if (factor != 1.0) flags[kRescales] = 1;
 }
 
+// Each sum changes in one place of the loop over tiles. Otherwise Intel's compiler keeps several
+// registers for it.
 void add_values() {
-  if (flags[kRescales] != 0)  // uniform in the workgroup
-    [[unroll]] for (uint i = 0; i < kTall; ++i) {
-      SUM factor;
-      coopMatLoad(factor, key_tile, (first_query() + i * kM) * (kN / 4), kN / 4,
-                  gl_CooperativeMatrixLayoutRowMajor);
-      [[unroll]] for (uint j = 0; j < kWideSums; ++j)
-        [[unroll]] for (uint e = 0; e < factor.length(); ++e)
-          sums[i * kWideSums + j][e] *= factor[e];
-    }
-  [[unroll]] for (uint k = 0; k < kKeys; k += kK) {
-    FACTOR_A a[kTall];
-    [[unroll]] for (uint i = 0; i < kTall; ++i)
-      coopMatLoad(a[i], score_tile, (first_query() + i * kM) * kScoreStride + k / 8, kScoreStride,
-                  gl_CooperativeMatrixLayoutRowMajor);
+  [[unroll]] for (uint i = 0; i < kTall; ++i) {
+    SUM factor;
+    coopMatLoad(factor, key_tile, (first_query() + i * kM) * (kN / 4), kN / 4,
+                gl_CooperativeMatrixLayoutRowMajor);
+    FACTOR_A a[kKeys / kK];
+    [[unroll]] for (uint k = 0; k < kKeys / kK; ++k)
+      coopMatLoad(a[k], score_tile, (first_query() + i * kM) * kScoreStride + k * kK / 8,
+                  kScoreStride, gl_CooperativeMatrixLayoutRowMajor);
     [[unroll]] for (uint j = 0; j < kWideSums; ++j) {
-      FACTOR_B b;
-      coopMatLoad(b, value_tile, (across() * kWideSums + j) * kN * kValueStride + k / 8,
-                  kValueStride, gl_CooperativeMatrixLayoutColumnMajor);
-      [[unroll]] for (uint i = 0; i < kTall; ++i)
-        sums[i * kWideSums + j] = coopMatMulAdd(a[i], b, sums[i * kWideSums + j]);
+      SUM sum = sums[i * kWideSums + j];
+      [[unroll]] for (uint e = 0; e < factor.length(); ++e) sum[e] *= factor[e];
+      [[unroll]] for (uint k = 0; k < kKeys / kK; ++k) {
+        FACTOR_B b;
+        coopMatLoad(b, value_tile, (across() * kWideSums + j) * kN * kValueStride + k * kK / 8,
+                    kValueStride, gl_CooperativeMatrixLayoutColumnMajor);
+        sum = coopMatMulAdd(a[k], b, sum);
+      }
+      sums[i * kWideSums + j] = sum;
     }
   }
 }
@@ -243,7 +243,6 @@ void attend(const SegmentWords segment, const uint first, const uint last) {
   const uint n = newest.first - oldest.first + newest.n;
   for (uint tile = 0; tile < n; tile += kKeys) {
     barrier();  // the factors and the values of the previous tile have been read
-    if (gl_LocalInvocationID.x == 0) flags[kRescales] = 0;
     load_tile(segment, oldest.first + tile, min(kKeys, n - tile));
     barrier();
     score_tile_of_keys();

@@ -101,6 +101,15 @@ TEST(AttentionBlock, FitsTheDevice) {
     }
 }
 
+TEST(AttentionBlock, DividesTheSumsOfLargeHeadsAmongNarrowSubgroups) {
+  const auto narrow = attention_block(device_with({8, 8, 16}, 8), push_for(128), 512);
+  ASSERT_TRUE(narrow.has_value());
+  EXPECT_EQ(narrow->across, 8U) << "more than there are fragments of keys in a tile";
+  const auto wide = attention_block(device_with({16, 16, 16}, 32), push_for(128), 512);
+  ASSERT_TRUE(wide.has_value());
+  EXPECT_LE(wide->across, 2U);
+}
+
 TEST(AttentionBlock, IsLeftOutForOtherHeads) {
   const DeviceCaps caps = device_with({16, 16, 16}, 32);
   EXPECT_FALSE(attention_block(caps, push_for(72), 512).has_value()) << "not a multiple of 16";

@@ -30,19 +30,27 @@ std::uint32_t shared_bytes(std::uint32_t queries, std::uint32_t head_dim, const 
          queries * (kKeys / 4 + 1) * 16 + keys + queries * 4 + 16;
 }
 
+/// The subgroups that share the scores of the same queries. Others wait.
+std::uint32_t across_scores(const AttentionBlock& block, const MatrixShape& s) {
+  return std::min(block.across, kKeys / s.n);
+}
+
 /// Whether each subgroup has whole fragments of scores and sums, and the memory of the queries has
 /// room for one fragment of each subgroup.
 bool divides(const AttentionBlock& block, std::uint32_t head_dim, const MatrixShape& s) {
   const std::uint32_t down = block.subgroups / block.across;
   const std::uint32_t fragments = block.subgroups * s.m * s.n * 4;
-  return block.queries % (down * s.m) == 0 && kKeys % (block.across * s.n) == 0 &&
+  return block.queries % (down * s.m) == 0 && kKeys % (across_scores(block, s) * s.n) == 0 &&
          head_dim % (block.across * s.n) == 0 && fragments <= block.queries * head_stride(head_dim);
 }
 
 std::optional<AttentionBlock> block_of(const DeviceCaps& caps, const MatrixUnits& units,
                                        std::uint32_t queries, std::uint32_t head_dim) {
   if (shared_bytes(queries, head_dim, units.shape) > caps.max_shared_bytes) return std::nullopt;
-  const std::uint32_t sums = units.subgroup_size < kWideSubgroup ? kSums / 2 : kSums;
+  const bool is_narrow = units.subgroup_size < kWideSubgroup;
+  const std::uint32_t sums = is_narrow ? kSums / 2 : kSums;
+  // With narrow subgroups, the sums would not fit into fewer of them, even if some wait for the scores.
+  const std::uint32_t most_across = (is_narrow ? head_dim : kKeys) / units.shape.n;
   const std::uint32_t most =
       std::min(std::bit_floor(caps.max_group_invocations), std::bit_floor(caps.max_group_size[0]));
   const std::uint32_t wanted =
@@ -55,7 +63,7 @@ std::optional<AttentionBlock> block_of(const DeviceCaps& caps, const MatrixUnits
     if (lanes == 0 || lanes > units.subgroup_size || 4 * lanes > kKeys) continue;
     AttentionBlock block{queries, 1, group / units.subgroup_size, 1};
     // Few fragments of queries and many of keys: each fragment of keys then serves one of queries.
-    for (std::uint32_t across = 1; across <= block.subgroups; across *= 2) {
+    for (std::uint32_t across = 1; across <= std::min(block.subgroups, most_across); across *= 2) {
       block.across = across;
       if (divides(block, head_dim, units.shape)) return block;
     }
