@@ -43,10 +43,12 @@ std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
   const auto any_works = [&](const auto& kind) { return std::ranges::any_of(working, kind); };
   if (!any_works(&TileVariant::matrix_tile)) device.forget_matrix_units();
   if (!any_works(&TileVariant::float16_tiles)) device.forget_packed_halves();
-  if (many.reason.empty() && tiles.empty())
-    many.reason = has_matrix_shaders()
-                      ? "no matrix units, no packed halves"
-                      : "no shaders for matrix units in this build, no packed halves";
+  if (many.reason.empty() && tiles.empty()) {
+    const char* lacks = "no matrix units";
+    if (!has_matrix_shaders()) lacks = "no shaders for matrix units in this build";
+    if (device.caps().emulated_matrix_units) lacks = "the driver only emulates matrix units";
+    many.reason = fmt::format("{}, no packed halves", lacks);
+  }
   many = choose_tiles(backend, tiles, working, many, notes, use);
 
   VariantChoice dots{"affine codes, few rows", "no integer dots", "they are not fast here"};

@@ -6,6 +6,7 @@
 #include "fabricated.h"
 #include "vulkan/device/device_caps.h"
 #include "vulkan/device/floor.h"
+#include "vulkan/device/structure.h"
 
 namespace bitaxon::vulkan::test {
 namespace {
@@ -175,6 +176,35 @@ TEST(Caps, ListsOnlyUsableMatrixShapes) {
   EXPECT_EQ(caps.matrix_shapes[0].m, 16u);
   EXPECT_EQ(caps.matrix_shapes[0].n, 8u);
   EXPECT_EQ(caps.matrix_shapes[0].k, 32u);
+}
+
+TEST(Caps, IntelsEmulatedMatrixUnitsDoNotCount) {
+  auto product = structure<VkCooperativeMatrixPropertiesKHR>(
+      VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR);
+  product.MSize = product.NSize = 8;
+  product.KSize = 16;
+  product.AType = product.BType = VK_COMPONENT_TYPE_FLOAT16_KHR;
+  product.CType = product.ResultType = VK_COMPONENT_TYPE_FLOAT32_KHR;
+  product.scope = VK_SCOPE_SUBGROUP_KHR;
+  FakeDriver driver;
+  driver.extensions = {"VK_KHR_cooperative_matrix"};
+  driver.products.assign(2, product);
+  driver.products[1].AType = driver.products[1].BType = VK_COMPONENT_TYPE_SINT8_KHR;
+  driver.products[1].saturatingAccumulation = VK_TRUE;
+  EXPECT_FALSE(caps_of(driver).matrix_shapes.empty()) << "of another vendor";
+  EXPECT_EQ(caps_of(driver).lane_registers, 256u);
+  driver.vendor = 0x8086;
+  driver.driver_name = "Intel open-source Mesa driver";
+  driver.driver_version = VK_MAKE_API_VERSION(0, 25, 0, 7);
+  const DeviceCaps caps = caps_of(driver);
+  EXPECT_TRUE(caps.matrix_shapes.empty());
+  EXPECT_TRUE(caps.emulated_matrix_units);
+  EXPECT_EQ(caps.lane_registers, 128u);
+  driver.products[1].saturatingAccumulation = VK_FALSE;
+  EXPECT_FALSE(caps_of(driver).matrix_shapes.empty()) << "real units do not saturate";
+  driver.products[1].saturatingAccumulation = VK_TRUE;
+  driver.driver_version = VK_MAKE_API_VERSION(0, 26, 0, 0);
+  EXPECT_FALSE(caps_of(driver).matrix_shapes.empty()) << "this driver offers only real ones";
 }
 
 TEST(Caps, CpuDevicesReportTheSystemsMemory) {

@@ -39,6 +39,8 @@ VKAPI_ATTR void VKAPI_CALL properties(VkPhysicalDevice, VkPhysicalDeviceProperti
   std::strncpy(core.deviceName, driver->name.c_str(), sizeof(core.deviceName) - 1);
   core.apiVersion = driver->device_version;
   core.deviceType = driver->type;
+  core.vendorID = driver->vendor;
+  core.driverVersion = driver->driver_version;
   core.limits.maxStorageBufferRange = 1u << 27;
   core.limits.maxPerStageDescriptorStorageBuffers = 20;
   core.limits.maxDescriptorSetStorageBuffers = 16;
@@ -53,7 +55,7 @@ VKAPI_ATTR void VKAPI_CALL properties(VkPhysicalDevice, VkPhysicalDeviceProperti
       });
   fill_in<VkPhysicalDeviceVulkan12Properties>(
       out, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES,
-      [](auto& v12) { std::strcpy(v12.driverName, "fake\x1b driver"); });
+      [](auto& v12) { std::strcpy(v12.driverName, driver->driver_name.c_str()); });
   fill_in<VkPhysicalDeviceSubgroupSizeControlProperties>(
       out, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES, [](auto& sizes) {
         sizes.minSubgroupSize = 16;

@@ -16,6 +16,9 @@ struct FakeDriver {
   std::uint32_t device_version = VK_API_VERSION_1_3;
   VkPhysicalDeviceType type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
   std::string name = "Fake GPU";
+  std::uint32_t vendor = 0;
+  std::string driver_name = "fake\x1b driver";
+  std::uint32_t driver_version = 0;
   std::vector<std::string> extensions;
   std::vector<VkQueueFamilyProperties> families;
   std::vector<VkCooperativeMatrixPropertiesKHR> products;

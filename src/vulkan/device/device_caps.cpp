@@ -189,6 +189,19 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
   return matrix.cooperativeMatrix == VK_TRUE;
 }
 
+/// Before Mesa 26, Intel's driver offers matrix units on devices without them, and computes with other
+/// instructions: it takes as long as float32, and large tiles do not fit into the registers. It offers
+/// sums of bytes that saturate only there, because the units do not compute these. (Meteor Lake has no
+/// units either and cannot be told apart, but tiles are measured before they are used.)
+bool emulates_matrix_units(const DeviceCaps& caps,
+                           const std::vector<VkCooperativeMatrixPropertiesKHR>& products) {
+  return caps.vendor_id == kIntel && caps.driver_name == "Intel open-source Mesa driver" &&
+         caps.driver_version < VK_MAKE_API_VERSION(0, 26, 0, 0) &&
+         std::ranges::any_of(products, [](const VkCooperativeMatrixPropertiesKHR& product) {
+           return product.saturatingAccumulation == VK_TRUE;
+         });
+}
+
 void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
   // A layer may report the feature but lack the function.
   if (fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR == nullptr) return;
@@ -200,6 +213,8 @@ void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceC
         return fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(physical, n, items);
       },
       empty);
+  caps.emulated_matrix_units = emulates_matrix_units(caps, products);
+  if (caps.emulated_matrix_units) return;
   for (const VkCooperativeMatrixPropertiesKHR& product : products)
     if (product.AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
         product.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
