@@ -35,7 +35,7 @@ std::string subgroup_text(const DeviceCaps& caps) {
 }
 
 std::string matrix_text(const DeviceCaps& caps) {
-  if (caps.emulated_matrix_units) return "no; the driver only emulates them";
+  if (!caps.matrix_refusal.empty()) return "no; " + caps.matrix_refusal;
   std::vector<std::string> shapes;
   for (const vulkan::MatrixShape& shape : caps.matrix_shapes)
     shapes.push_back(fmt::format("{}x{}x{}", shape.m, shape.n, shape.k));

@@ -44,9 +44,10 @@ std::vector<VariantChoice> choose_variants(Backend& backend, Device& device,
   if (!any_works(&TileVariant::matrix_tile)) device.forget_matrix_units();
   if (!any_works(&TileVariant::float16_tiles)) device.forget_packed_halves();
   if (many.reason.empty() && tiles.empty()) {
-    const char* lacks = "no matrix units";
+    std::string lacks = "no matrix units";
     if (!has_matrix_shaders()) lacks = "no shaders for matrix units in this build";
-    if (device.caps().emulated_matrix_units) lacks = "the driver only emulates matrix units";
+    const std::string& refusal = device.caps().matrix_refusal;
+    if (!refusal.empty()) lacks = "no matrix units, because " + refusal;
     many.reason = fmt::format("{}, no packed halves", lacks);
   }
   many = choose_tiles(backend, tiles, working, many, notes, use);

@@ -178,7 +178,8 @@ TEST(Caps, ListsOnlyUsableMatrixShapes) {
   EXPECT_EQ(caps.matrix_shapes[0].k, 32u);
 }
 
-TEST(Caps, IntelsEmulatedMatrixUnitsDoNotCount) {
+/// A product of halves on matrix units, with sums of float32.
+VkCooperativeMatrixPropertiesKHR product_of_halves() {
   auto product = structure<VkCooperativeMatrixPropertiesKHR>(
       VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR);
   product.MSize = product.NSize = 8;
@@ -186,9 +187,13 @@ TEST(Caps, IntelsEmulatedMatrixUnitsDoNotCount) {
   product.AType = product.BType = VK_COMPONENT_TYPE_FLOAT16_KHR;
   product.CType = product.ResultType = VK_COMPONENT_TYPE_FLOAT32_KHR;
   product.scope = VK_SCOPE_SUBGROUP_KHR;
+  return product;
+}
+
+TEST(Caps, IntelsEmulatedMatrixUnitsDoNotCount) {
   FakeDriver driver;
   driver.extensions = {"VK_KHR_cooperative_matrix"};
-  driver.products.assign(2, product);
+  driver.products.assign(2, product_of_halves());
   driver.products[1].AType = driver.products[1].BType = VK_COMPONENT_TYPE_SINT8_KHR;
   driver.products[1].saturatingAccumulation = VK_TRUE;
   EXPECT_FALSE(caps_of(driver).matrix_shapes.empty()) << "of another vendor";
@@ -198,13 +203,24 @@ TEST(Caps, IntelsEmulatedMatrixUnitsDoNotCount) {
   driver.driver_version = VK_MAKE_API_VERSION(0, 25, 0, 7);
   const DeviceCaps caps = caps_of(driver);
   EXPECT_TRUE(caps.matrix_shapes.empty());
-  EXPECT_TRUE(caps.emulated_matrix_units);
+  EXPECT_EQ(caps.matrix_refusal, "the driver only emulates them");
   EXPECT_EQ(caps.lane_registers, 128u);
   driver.products[1].saturatingAccumulation = VK_FALSE;
   EXPECT_FALSE(caps_of(driver).matrix_shapes.empty()) << "real units do not saturate";
   driver.products[1].saturatingAccumulation = VK_TRUE;
   driver.driver_version = VK_MAKE_API_VERSION(0, 26, 0, 0);
   EXPECT_FALSE(caps_of(driver).matrix_shapes.empty()) << "this driver offers only real ones";
+}
+
+TEST(Caps, MatrixUnitsOfLlvmpipeNeedSubgroupsOfEight) {
+  FakeDriver driver;
+  driver.extensions = {"VK_KHR_cooperative_matrix"};
+  driver.products = {product_of_halves()};
+  driver.driver_name = "llvmpipe";
+  EXPECT_TRUE(caps_of(driver).matrix_shapes.empty()) << "subgroups have 32 invocations";
+  EXPECT_NE(caps_of(driver).matrix_refusal, "");
+  driver.driver_name = "another";
+  EXPECT_FALSE(caps_of(driver).matrix_shapes.empty());
 }
 
 TEST(Caps, CpuDevicesReportTheSystemsMemory) {

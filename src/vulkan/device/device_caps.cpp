@@ -189,17 +189,23 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
   return matrix.cooperativeMatrix == VK_TRUE;
 }
 
+/// Why the matrix units that the driver offers are not used. Empty if they may be used.
+///
 /// Before Mesa 26, Intel's driver offers matrix units on devices without them, and computes with other
 /// instructions: it takes as long as float32, and large tiles do not fit into the registers. It offers
 /// sums of bytes that saturate only there, because the units do not compute these. (Meteor Lake has no
 /// units either and cannot be told apart, but tiles are measured before they are used.)
-bool emulates_matrix_units(const DeviceCaps& caps,
-                           const std::vector<VkCooperativeMatrixPropertiesKHR>& products) {
-  return caps.vendor_id == kIntel && caps.driver_name == "Intel open-source Mesa driver" &&
-         caps.driver_version < VK_MAKE_API_VERSION(0, 26, 0, 0) &&
-         std::ranges::any_of(products, [](const VkCooperativeMatrixPropertiesKHR& product) {
-           return product.saturatingAccumulation == VK_TRUE;
-         });
+///
+/// llvmpipe of Mesa 26 lays out a matrix for subgroups of 8, and crashes with larger ones.
+std::string refusal_of_matrix_units(const DeviceCaps& caps,
+                                    const std::vector<VkCooperativeMatrixPropertiesKHR>& products) {
+  if (caps.vendor_id == kIntel && caps.driver_name == "Intel open-source Mesa driver" &&
+      caps.driver_version < VK_MAKE_API_VERSION(0, 26, 0, 0) &&
+      std::ranges::any_of(products, &VkCooperativeMatrixPropertiesKHR::saturatingAccumulation))
+    return "the driver only emulates them";
+  if (caps.driver_name == "llvmpipe" && caps.subgroup_size > 8)
+    return "the driver crashes with subgroups of more than 8";
+  return "";
 }
 
 void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
@@ -213,8 +219,8 @@ void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceC
         return fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(physical, n, items);
       },
       empty);
-  caps.emulated_matrix_units = emulates_matrix_units(caps, products);
-  if (caps.emulated_matrix_units) return;
+  if (!products.empty()) caps.matrix_refusal = refusal_of_matrix_units(caps, products);
+  if (!caps.matrix_refusal.empty()) return;
   for (const VkCooperativeMatrixPropertiesKHR& product : products)
     if (product.AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
         product.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&

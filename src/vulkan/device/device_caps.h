@@ -80,8 +80,8 @@ struct DeviceCaps {
   bool memory_budget = false;
   bool portability_subset = false;
   std::vector<MatrixShape> matrix_shapes;  ///< from VK_KHR_cooperative_matrix
-  /// Whether the driver offers matrix units that the device lacks. Then there are no shapes.
-  bool emulated_matrix_units = false;
+  /// Why matrix units that the driver offers are not used. Then there are no shapes.
+  std::string matrix_refusal;
   /// The largest tile of products with matrix units. 0 if other tiles are used in place of them.
   std::uint32_t matrix_tile = 64;
   /// Whether tiles without matrix units multiply halves, if products may be rounded.
