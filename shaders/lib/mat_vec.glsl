@@ -105,8 +105,8 @@ void mat_vec_add_quads(const uint form, const uint x_at, const uint x_stride, co
       values[o * 2] = dense4_of(form_format(form), quads[o * 2]);
       if (vec4s == 2) values[o * 2 + 1] = dense4_of(form_format(form), quads[o * 2].zwxy);
     }
-    for (uint mv_r = 0; mv_r < MV_ROWS; ++mv_r)
-      for (uint v = 0; v < vec4s; ++v) {
+    [[unroll]] for (uint mv_r = 0; mv_r < MV_ROWS; ++mv_r)
+      [[unroll]] for (uint v = 0; v < vec4s; ++v) {
         const vec4 x_values = MV_X4(x_at + mv_r * x_stride, quad * vec4s + v);
         for (uint o = 0; o < MV_OUTS; ++o)
           mv_acc[o * MV_ROWS + mv_r] =
@@ -327,7 +327,7 @@ void mat_vec_add_rows(const uint form, const uint book, const uint x_at, const u
       low[o] = low[o] * scale.x + biases;
       high[o] = high[o] * high_scale + biases;
     }
-    for (uint r = 0; r < MV_ROWS; ++r) {
+    [[unroll]] for (uint r = 0; r < MV_ROWS; ++r) {
       vec4 x_low, x_high;
       mat_vec_x(form, x_at + r * x_stride, unit * n_words + k, inside, x_low, x_high);
       for (uint o = 0; o < MV_OUTS; ++o) {
