@@ -108,8 +108,8 @@ float log1p_any(const float x) { return x <= 1.0 ? log1p_of(x) : log_of(1.0 + x)
 float fused(const float a, const float b, const float c) {
   precise const float product = a * b;
   precise const float sum = product + c;
-  // The correction would turn infinities into NaN.
-  if (!(abs(product) < 1e30 && abs(c) < 1e30)) return sum;
+  // The correction would turn infinities into NaN. The sum of a finite number and an infinity is none.
+  if (!(abs(sum) < 1e30)) return sum;
   // Split into parts of 12 bits, whose products are exact.
   const float a_high = uintBitsToFloat(floatBitsToUint(a) & 0xfffff000u);
   const float b_high = uintBitsToFloat(floatBitsToUint(b) & 0xfffff000u);
@@ -123,8 +123,8 @@ float fused(const float a, const float b, const float c) {
   return result;
 }
 
-// log(1 + exp(x)) without overflow.
-float softplus(const float x) { return (x > 0.0 ? x : 0.0) + log1p_of(exp_of(-abs(x))); }
+// log(1 + exp(x)) without overflow. If x is NaN, the second term is NaN, whatever max() returns.
+float softplus(const float x) { return max(x, 0.0) + log1p_of(exp_of(-abs(x))); }
 
 // x / (1 + exp(-x)) without overflow.
 float silu(const float x) {

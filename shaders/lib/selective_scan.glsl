@@ -60,6 +60,9 @@ shared float normed[kHasNorms ? kNormRows * 2 * kDState : 1];
 uint part;
 uint channel;
 bool writes;
+// The lowest bits of `part`. They are computed once, because compilers do not move them out of a loop.
+bool is_odd;
+bool is_high;
 
 // state[i] of this lane is state part * kPerLane + i of the channel: neighboring states, whose B and C
 // one load brings.
@@ -85,6 +88,8 @@ void set_state(const uint i, const float value) {
 
 void load_channel() {
   part = gl_LocalInvocationID.x % kLanes;
+  is_odd = (part & 1u) != 0;
+  is_high = (part & 2u) != 0;
   channel = (gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationID.x) / kLanes;
   writes = channel < p.d_inner;
   channel = min(channel, p.d_inner - 1);
@@ -131,15 +136,14 @@ void norm_rows(const uint first, const uint end) {
 
 // Loads B and C of a row as those of the j-th row. `first` is the first of the rows in normed[].
 void load_bc(const uint j, const uint row, const uint first, const bool for_y) {
-  const uint params_at = row * p.params_width + p.first_b;
-  const uint normed_at = (row - first) * 2 * kDState;
+  // Constants are added last. So C has the address of B and an offset, which the load adds.
+  const uint at = (kHasNorms ? (row - first) * 2 * kDState : row * p.params_width + p.first_b) +
+                  part * kPerLane;
   for (uint i = 0; i < kPerLane; ++i) {
     if (exists(i)) {
-      const uint b = part * kPerLane + i;
-      const uint c = kDState + b;
       const uint to = j * kPerLane + i;
-      row_b[to] = kHasNorms ? normed[normed_at + b] : params[params_at + b];
-      if (for_y) row_c[to] = kHasNorms ? normed[normed_at + c] : params[params_at + c];
+      row_b[to] = kHasNorms ? normed[at + i] : params[at + i];
+      if (for_y) row_c[to] = kHasNorms ? normed[at + (kDState + i)] : params[at + (kDState + i)];
     }
   }
 }
@@ -201,29 +205,25 @@ void scan_rows_one_by_one(const uint first, const uint first_normed, const uint 
 // Gives four adjacent lanes the numbers of all four: all[j] is that of the j-th lane. The distances
 // of the shuffles are literals (lib/lanes_sum.glsl).
 void spread(const float mine, out float all[4]) {
-  const bool odd = (part & 1u) != 0;
-  const bool high = (part & 2u) != 0;
   const float beside = subgroupShuffleXor(mine, 1u);
-  const float even_one = odd ? beside : mine;
-  const float odd_one = odd ? mine : beside;
+  const float even_one = is_odd ? beside : mine;
+  const float odd_one = is_odd ? mine : beside;
   const float other_even = subgroupShuffleXor(even_one, 2u);
   const float other_odd = subgroupShuffleXor(odd_one, 2u);
-  all[0] = high ? other_even : even_one;
-  all[1] = high ? other_odd : odd_one;
-  all[2] = high ? even_one : other_even;
-  all[3] = high ? odd_one : other_odd;
+  all[0] = is_high ? other_even : even_one;
+  all[1] = is_high ? other_odd : odd_one;
+  all[2] = is_high ? even_one : other_even;
+  all[3] = is_high ? odd_one : other_odd;
 }
 
 // The inverse: the j-th lane of four gets the sum of parts[j] over the lanes. The order of the
 // additions is the same for all j.
 float gather(const float parts[4]) {
-  const bool odd = (part & 1u) != 0;
-  const bool high = (part & 2u) != 0;
   const float low_pair =
-      (odd ? parts[1] : parts[0]) + subgroupShuffleXor(odd ? parts[0] : parts[1], 1u);
+      (is_odd ? parts[1] : parts[0]) + subgroupShuffleXor(is_odd ? parts[0] : parts[1], 1u);
   const float high_pair =
-      (odd ? parts[3] : parts[2]) + subgroupShuffleXor(odd ? parts[2] : parts[3], 1u);
-  return (high ? high_pair : low_pair) + subgroupShuffleXor(high ? low_pair : high_pair, 2u);
+      (is_odd ? parts[3] : parts[2]) + subgroupShuffleXor(is_odd ? parts[2] : parts[3], 1u);
+  return (is_high ? high_pair : low_pair) + subgroupShuffleXor(is_high ? low_pair : high_pair, 2u);
 }
 
 // Every lane computes the time step and the end of one row of the block. Its row is that of its
