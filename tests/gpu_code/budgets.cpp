@@ -17,11 +17,11 @@
 namespace bitaxon::gpu_code {
 namespace {
 
-constexpr std::array kFigures = {"crashes", "spilled",    "scratch",     "waves",     "loop",
-                                 "all_in",  "efficiency", "conversions", "per_matrix"};
+constexpr std::array kFigures = {"crashes", "spilled",    "scratch",     "waves",      "loop",
+                                 "all_in",  "efficiency", "conversions", "per_matrix", "per_row"};
 /// Those that need the machine code.
-constexpr std::array kCountedFigures = {"loop", "all_in", "efficiency", "conversions",
-                                        "per_matrix"};
+constexpr std::array kCountedFigures = {"loop",        "all_in",     "efficiency",
+                                        "conversions", "per_matrix", "per_row"};
 constexpr std::size_t kNames = 4;  // columns before the bounds
 
 [[noreturn]] void refuse(const std::string& name, int line, const std::string& problem) {
@@ -87,7 +87,7 @@ std::size_t column_of(const Budgets& budgets, const std::string& family) {
 /// Whether the table has a line for this figure. Registers, spills and conversions have general bounds,
 /// and no line for each kernel.
 bool has_line(const std::string& figure, const KernelFacts& facts) {
-  constexpr std::array kListed = {"loop", "all_in", "efficiency", "per_matrix"};
+  constexpr std::array kListed = {"loop", "all_in", "efficiency", "per_matrix", "per_row"};
   if (std::ranges::find(kListed, figure) == kListed.end()) return false;
   constexpr std::array kCommon = {"f16", "q4_g64", "q8_g64", "nf4_g64"};
   const std::string& format = facts.format;

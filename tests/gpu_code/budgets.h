@@ -48,7 +48,7 @@ std::vector<std::string> unmet(const Budgets& budgets, const FamilyCode& family,
                                const std::vector<ReportRow>& rows);
 
 /// Today's figures of several families as lines of a table: those that need the machine code, for one
-/// row of aligned weights, for four rows of the common formats, and for tiles.
+/// row of aligned weights, for four rows of the common formats, for tiles, attention and the scan.
 std::string as_budgets(const std::vector<FamilyCode>& families);
 
 }  // namespace bitaxon::gpu_code

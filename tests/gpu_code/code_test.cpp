@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include "gpu_code/figures.h"
+#include "params/attention_rows.h"
 #include "params/mat_vec.h"
 #include "params/product_vec.h"
+#include "params/selective_scan.h"
 
 namespace bitaxon::gpu_code {
 namespace {
@@ -360,6 +362,96 @@ TEST(Figures, AKernelForMatrixUnitsHasItsOtherInstructions) {
   EXPECT_EQ(analyse_nvidia("block 0 L0 [] -> {\nr0..4 = hmma.m16n8k16.f32 r4..8 r8..10 r0..4\n}\n")
                 .outside.matrix,
             1);
+}
+
+/// A loop with these instructions of its own.
+Loop loop_of(std::size_t first, std::size_t last, const Instructions& own, int parent = -1) {
+  Loop loop;
+  loop.first = first;
+  loop.last = last;
+  loop.parent = parent;
+  loop.own = loop.whole = own;
+  return loop;
+}
+
+vulkan::Launch rows_launch(std::uint32_t lanes, std::uint32_t units, std::uint32_t queries) {
+  vulkan::Launch launch;
+  launch.shader = vulkan::Shader::attention_rows;
+  launch.specialization = {{BX_ATTENTION_ALIGNED, 1},
+                           {BX_ATTENTION_LANES, lanes},
+                           {BX_ATTENTION_UNITS, units},
+                           {BX_ATTENTION_SHARED, 2},
+                           {BX_ATTENTION_ROWS_QUERIES, queries},
+                           {BX_ATTENTION_ROWS_TILE_KEYS, 32}};
+  return launch;
+}
+
+TEST(Figures, AttentionCountsTheLoopOverKeysThatAllQueriesSee) {
+  const KernelFacts facts = facts_of(rows_launch(4, 4, 1));
+  EXPECT_EQ(facts.format, "d64");
+  EXPECT_EQ(facts.products, 256u);  // 8 keys and values of 16 elements in each lane
+  EXPECT_EQ(facts_of(rows_launch(4, 4, 4)).products, 512u);  // 4 keys for 4 queries
+  PipelineCode pipeline;
+  pipeline.code.loops = {
+      // The loop that loads a tile, that over keys, that with a mask, and one that merges.
+      loop_of(0, 9, {.all = 40, .vector = 34, .local = 2, .memory = 3, .buffer_bytes = 16}),
+      loop_of(10, 19, {.all = 482, .vector = 352, .products = 273, .local = 64}),
+      loop_of(20, 29, {.all = 710, .vector = 527, .products = 273, .local = 64}),
+      loop_of(30, 39, {.all = 90, .vector = 80, .products = 24, .local = 12})};
+  EXPECT_DOUBLE_EQ(figures_of(pipeline, facts).at("efficiency"), 256.0 / 352);
+  // Without a loop that has all products, there is no figure, and a budget fails.
+  pipeline.code.loops.erase(pipeline.code.loops.begin() + 1, pipeline.code.loops.begin() + 3);
+  EXPECT_FALSE(figures_of(pipeline, facts).contains("efficiency"));
+}
+
+TEST(Figures, SplitAttentionCountsTheLoopThatLoadsKeys) {
+  vulkan::Launch launch;
+  launch.shader = vulkan::Shader::attention_split;
+  launch.specialization = {{BX_ATTENTION_ALIGNED, 0},
+                           {BX_ATTENTION_LANES, 2},
+                           {BX_ATTENTION_UNITS, 4},
+                           {BX_ATTENTION_SHARED, 2}};
+  const KernelFacts facts = facts_of(launch);
+  EXPECT_EQ(facts.format, "d32_any");
+  EXPECT_EQ(facts.products, 64u);
+  PipelineCode pipeline;
+  pipeline.code.loops = {
+      loop_of(0, 9, {.vector = 215, .products = 102, .memory = 5, .buffer_bytes = 40}),
+      loop_of(10, 19, {.vector = 641, .products = 70, .local = 81})};  // merges
+  EXPECT_DOUBLE_EQ(figures_of(pipeline, facts).at("efficiency"), 64.0 / 215);
+}
+
+vulkan::Launch scan_launch(std::uint32_t lanes, std::uint32_t rows_ahead) {
+  vulkan::Launch launch;
+  launch.shader = vulkan::Shader::selective_scan_dt;
+  launch.specialization = {{BX_SELECTIVE_SCAN_D_STATE, 16},
+                           {BX_SELECTIVE_SCAN_LANES, lanes},
+                           {BX_SELECTIVE_SCAN_ROWS_AHEAD, rows_ahead}};
+  return launch;
+}
+
+TEST(Figures, AScanHasInstructionsForEachRow) {
+  const KernelFacts facts = facts_of(scan_launch(4, 4));
+  EXPECT_EQ(facts.format, "n16");
+  EXPECT_EQ(facts.block_rows, 4u);
+  EXPECT_EQ(facts_of(scan_launch(2, 1)).block_rows, 1u);
+  PipelineCode pipeline;
+  pipeline.group_size = 64;
+  pipeline.code.loops = {
+      // The loop that multiplies the weight of the time step, that over rows, and one without y.
+      loop_of(0, 9, {.vector = 436, .memory = 24, .buffer_bytes = 64, .address_bytes = 64}),
+      loop_of(10, 99, {.vector = 350, .memory = 11, .buffer_bytes = 140}),
+      loop_of(100, 109, {.vector = 300, .memory = 6, .buffer_bytes = 70})};
+  EXPECT_DOUBLE_EQ(figures_of(pipeline, facts).at("per_row"), 350.0 / 4);
+  // 64 lanes compute the norms of B and of C of 32 rows at a time, 16 states in a turn.
+  pipeline.code.loops.push_back(loop_of(20, 49, {.vector = 40}, 1));
+  pipeline.code.loops[3].whole.address_bytes = 4;
+  pipeline.code.loops.push_back(loop_of(30, 39, {.vector = 80, .address_bytes = 4}, 3));
+  EXPECT_DOUBLE_EQ(figures_of(pipeline, facts).at("per_row"), (350 + 120.0 / 8) / 4);
+  // Without unrolling, two rows of a block at a time are a loop.
+  pipeline.code.loops.push_back(loop_of(60, 69, {.vector = 100, .buffer_bytes = 32}, 1));
+  EXPECT_DOUBLE_EQ(figures_of(pipeline, facts_of(scan_launch(4, 2))).at("per_row"),
+                   (350 + 120.0 / 8 + 2 * 100) / 4);
 }
 
 TEST(Figures, ACrashHasNoOtherFigure) {

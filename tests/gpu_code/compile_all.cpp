@@ -218,8 +218,7 @@ class Selection {
                                               : constants_text(needed.launch)};
     if (!options_->quick) return pipelines_.insert(std::move(pipeline)).second;
     bool is_wanted = rows_.insert(row_of(needed.facts)).second;
-    if (needed.facts.kind == KernelKind::other)
-      is_wanted |= uses_.insert({needed.source, shader}).second;
+    if (!reads_weight(needed.facts.kind)) is_wanted |= uses_.insert({needed.source, shader}).second;
     if (!is_wanted) return false;
     return pipelines_.insert(std::move(pipeline)).second;
   }

@@ -130,6 +130,76 @@ Executed tile_turn(const PipelineCode& pipeline, const KernelFacts& facts) {
   return turn;
 }
 
+/// The loop over keys has all products with keys and values. It loads pages, or reads the tile from
+/// shared memory. Of two such loops, the one with more instructions also asks of each key which queries
+/// see it. Loops that merge sums have fewer products or load nothing.
+Executed attention_turn(const PipelineCode& pipeline, const KernelFacts& facts) {
+  const Loop* main = nullptr;
+  for (const Loop& loop : pipeline.code.loops) {
+    const Instructions& own = loop.own;
+    const bool reads_keys =
+        facts.through_shared ? own.local > 0 : own.buffer_bytes + own.address_bytes > 0;
+    if (reads_keys && own.products >= std::int64_t{facts.products} &&
+        (main == nullptr || own.vector < main->own.vector))
+      main = &loop;
+  }
+  Executed turn;
+  if (main == nullptr) return turn;
+  turn.add(main->own, 1);
+  turn.weights = facts.products;
+  return turn;
+}
+
+/// The rows of B and C whose norms are computed together (shaders/lib/selective_scan.glsl).
+std::uint32_t norm_rows(const KernelFacts& facts) {
+  const std::uint32_t blocks = 2048 / (2 * facts.states * facts.block_rows);
+  return std::clamp(blocks, 1U, 8U) * facts.block_rows;
+}
+
+/// A turn of a loop over blocks of rows, with the loops inside. Compilers that do not unroll the rows of
+/// a block leave a loop. Other loops load norms through addresses: a lane computes the norm of B or of C
+/// of a row in a turn of the outer one, and 16 states in a turn of an inner one. This happens once for
+/// some blocks.
+Executed block_turn(const PipelineCode& pipeline, const KernelFacts& facts, const Loop& main) {
+  const std::vector<Loop>& loops = pipeline.code.loops;
+  const double n_rows = norm_rows(facts);
+  const double lanes = std::max(1U, pipeline.group_size);
+  const double norms = std::ceil(2 * n_rows / lanes) * facts.block_rows / n_rows;
+  Executed turn;
+  turn.add(main.own, 1);
+  for (const Loop& loop : loops) {
+    if (loop.parent < 0) continue;
+    const Loop& around = loops[static_cast<std::size_t>(loop.parent)];
+    if (&around == &main && loop.whole.address_bytes == 0)
+      turn.add(loop.whole, static_cast<double>(facts.block_rows) / facts.rows_ahead);
+    else if (&around == &main)
+      turn.add(loop.own, norms);
+    else if (around.parent >= 0 && &loops[static_cast<std::size_t>(around.parent)] == &main)
+      turn.add(loop.own, norms * std::ceil(facts.states / 16.0));
+  }
+  turn.weights = facts.block_rows;
+  return turn;
+}
+
+/// The loop over blocks of rows loads through bindings. Loops that load through addresses multiply the
+/// weight of the time step, or compute norms. Of several loops over blocks, the others compute no y, or
+/// rows that are no whole block.
+Executed scan_turn(const PipelineCode& pipeline, const KernelFacts& facts) {
+  const auto loads_rows = [](const Loop& loop) {
+    return loop.own.buffer_bytes > 0 && loop.own.address_bytes == 0;
+  };
+  const std::vector<Loop>& loops = pipeline.code.loops;
+  Executed most;
+  for (const Loop& loop : loops) {
+    const bool is_inner =
+        loop.parent >= 0 && loads_rows(loops[static_cast<std::size_t>(loop.parent)]);
+    if (!loads_rows(loop) || is_inner) continue;
+    const Executed turn = block_turn(pipeline, facts, loop);
+    if (turn.vector > most.vector) most = turn;
+  }
+  return most;
+}
+
 /// The loop with most instructions of matrix units; null if no loop has one.
 const Loop* matrix_loop(const PipelineCode& pipeline) {
   const Loop* most = nullptr;
@@ -151,6 +221,8 @@ void Executed::add(const Instructions& n, double turns) {
 
 Executed main_turn(const PipelineCode& pipeline, const KernelFacts& facts) {
   if (facts.kind == KernelKind::tile) return tile_turn(pipeline, facts);
+  if (facts.kind == KernelKind::attention) return attention_turn(pipeline, facts);
+  if (facts.kind == KernelKind::scan) return scan_turn(pipeline, facts);
   if (facts.kind == KernelKind::vec) {
     const VecLoops loops(pipeline, facts);
     const int main = main_root(loops);
@@ -229,7 +301,9 @@ Figures figures_of(const PipelineCode& pipeline, const KernelFacts& facts) {
   }
   const Executed turn = main_turn(pipeline, facts);
   if (turn.weights == 0) return figures;
-  if (facts.kind == KernelKind::tile) figures["efficiency"] = turn.weights / turn.vector;
+  if (facts.kind == KernelKind::tile || facts.kind == KernelKind::attention)
+    figures["efficiency"] = turn.weights / turn.vector;
+  if (facts.kind == KernelKind::scan) figures["per_row"] = turn.vector / turn.weights;
   if (facts.kind == KernelKind::vec) {
     figures["loop"] = turn.vector / turn.weights;
     figures["conversions"] = turn.conversions / turn.weights;

@@ -28,7 +28,8 @@ struct PipelineCode {
 /// Instructions that one invocation executes.
 struct Executed {
   double vector = 0, scalar = 0, local = 0, memory = 0, products = 0, conversions = 0;
-  /// Weights that it multiplies. Of a tile: weights times rows. 0 if that is not known.
+  /// Weights that it multiplies. Of a tile: weights times rows. Of attention: products with keys and
+  /// values. Of a scan: rows. 0 if that is not known.
   double weights = 0;
 
   void add(const Instructions& n, double turns);
@@ -39,6 +40,8 @@ struct Executed {
 /// vec: x comes through bindings and weights through addresses. So the bytes that a lane loads
 /// through bindings tell how many columns of x a turn takes.
 /// tile: a turn multiplies a slice of both factors.
+/// attention: the loop over keys; if there is one for keys that all queries see, this one.
+/// scan: the loop over blocks of rows, with its share of the norms of B and C.
 /// other: the loop with most vector instructions.
 Executed main_turn(const PipelineCode& pipeline, const KernelFacts& facts);
 
@@ -52,7 +55,9 @@ Executed executed_by_vec(const PipelineCode& pipeline, const KernelFacts& facts,
 ///   loop         vec: vector instructions of the main loop per weight
 ///   conversions  vec: those between integers, halves and floats, of the main loop, per weight
 ///   all_in       vec: all vector instructions per weight at kAllInColumns columns
-///   efficiency   tile: products with weights per vector instruction of the main loop
+///   efficiency   tile and attention: products with weights, or with keys and values, per vector
+///                instruction of the main loop
+///   per_row      scan: vector instructions of the main loop per row of x
 ///   per_matrix   kernels for matrix units: other instructions, without waits, per instruction of
 ///                matrix units, in the loop with most of these
 using Figures = std::map<std::string, double>;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "params/attention_rows.h"
 #include "params/attn_in_vec.h"
 #include "params/mat_vec.h"
 #include "params/moe_down.h"
@@ -18,6 +19,7 @@
 #include "params/product_route.h"
 #include "params/product_tile.h"
 #include "params/product_vec.h"
+#include "params/selective_scan.h"
 #include "params/ssm_in.h"
 
 namespace bitaxon::gpu_code {
@@ -147,6 +149,33 @@ Shader without_dots(Shader shader) {
   }
 }
 
+/// Attention by float arithmetic (shaders/attention_rows.comp, shaders/attention_split.comp).
+void add_attention(const vulkan::Launch& launch, KernelFacts& facts) {
+  facts.kind = KernelKind::attention;
+  const std::uint32_t units = constant_of(launch, BX_ATTENTION_UNITS);  // of four elements
+  facts.format = fmt::format("d{}{}", 4 * units * constant_of(launch, BX_ATTENTION_LANES),
+                             constant_of(launch, BX_ATTENTION_ALIGNED) != 0 ? "" : "_any");
+  // Each element of a key and of a value is multiplied once, for each query of the lane.
+  facts.products = 2 * 4 * units;
+  facts.through_shared = launch.shader == Shader::attention_rows;
+  if (!facts.through_shared) {
+    facts.products *= constant_of(launch, BX_ATTENTION_SHARED);
+    return;
+  }
+  const std::uint32_t queries = constant_of(launch, BX_ATTENTION_ROWS_QUERIES);
+  const std::uint32_t most_keys = queries * units <= 8 ? 8 : 4;  // of a step of the softmax
+  facts.products *= queries * std::min(most_keys, constant_of(launch, BX_ATTENTION_ROWS_TILE_KEYS));
+}
+
+/// The selective scan (shaders/lib/selective_scan.glsl).
+void add_scan(const vulkan::Launch& launch, KernelFacts& facts) {
+  facts.kind = KernelKind::scan;
+  facts.states = constant_of(launch, BX_SELECTIVE_SCAN_D_STATE);
+  facts.format = fmt::format("n{}", facts.states);
+  facts.rows_ahead = constant_of(launch, BX_SELECTIVE_SCAN_ROWS_AHEAD);
+  facts.block_rows = constant_of(launch, BX_SELECTIVE_SCAN_LANES) >= 4 ? 4 : facts.rows_ahead;
+}
+
 }  // namespace
 
 std::uint32_t constant_of(const vulkan::Launch& launch, std::uint32_t id) {
@@ -194,6 +223,19 @@ std::string form_name(std::uint32_t form) {
 KernelFacts facts_of(const vulkan::Launch& launch) {
   KernelFacts facts;
   facts.kernel = name_of(launch.shader);
+  switch (launch.shader) {
+    case Shader::attention_rows:
+    case Shader::attention_split:
+      add_attention(launch, facts);
+      return facts;
+    case Shader::selective_scan:
+    case Shader::selective_scan_chunk:
+    case Shader::selective_scan_dt:
+      add_scan(launch, facts);
+      return facts;
+    default:
+      break;
+  }
   const Shader plain = without_halves(without_dots(launch.shader));
   const auto kernel = std::ranges::find(kWeightKernels, plain, &WeightKernel::shader);
   if (kernel == std::end(kWeightKernels)) return facts;

@@ -133,7 +133,8 @@ int kernel_report(int argc, char** argv) {
   CLI::App program(
       "Compiles every pipeline with the compilers of real GPUs, without a GPU, and prints what the "
       "machine code costs. Columns: loop and all in: vector instructions per weight of the main "
-      "loop, and of everything at 2560 columns; eff: products per vector instruction of a tile; "
+      "loop, and of everything at 2560 columns; eff: products per vector instruction of a tile "
+      "and of attention; per row: vector instructions of a scan; "
       "vector to mem: instructions of a turn of the main loop.",
       "kernel_report");
   auto* family = program

@@ -42,7 +42,8 @@ std::string figure_text(const Figures& figures, const char* name, int digits) {
 }
 
 constexpr const char* kLine =
-    "{:<22} {:<12} {:>4} {:>5} {:>6} {:>6} {:>5} {:>6} {:>6} {:>5} {:>5} {:>5} {:>5} {:>5} {:>5} "
+    "{:<22} {:<12} {:>4} {:>5} {:>6} {:>6} {:>5} {:>7} {:>6} {:>6} {:>5} {:>5} {:>5} {:>5} {:>5} "
+    "{:>5} "
     "{:>6}\n";
 
 }  // namespace
@@ -67,18 +68,19 @@ std::vector<ReportRow> report_rows(const FamilyCode& family) {
 std::string report_text(const FamilyCode& family, const std::vector<ReportRow>& rows) {
   std::string text =
       fmt::format("{} ({}), {} pipelines\n", family.family, family.driver, family.pipelines.size());
-  text +=
-      fmt::format(fmt::runtime(kLine), "kernel", "format", "rows", "pipes", "loop", "all in", "eff",
-                  "vector", "scalar", "local", "mem", "vgpr", "spill", "waves", "crash", "bytes");
+  text += fmt::format(fmt::runtime(kLine), "kernel", "format", "rows", "pipes", "loop", "all in",
+                      "eff", "per row", "vector", "scalar", "local", "mem", "vgpr", "spill",
+                      "waves", "crash", "bytes");
   for (const ReportRow& row : rows) {
     const auto whole = [](double n) { return std::llround(n); };
     text += fmt::format(
         fmt::runtime(kLine), row.facts.kernel, row.facts.format, row.facts.rows, row.n_pipelines,
         figure_text(row.figures, "loop", 2), figure_text(row.figures, "all_in", 2),
-        figure_text(row.figures, "efficiency", 2), whole(row.turn.vector), whole(row.turn.scalar),
-        whole(row.turn.local), whole(row.turn.memory), row.code.registers,
-        figure_text(row.figures, "spilled", 0), figure_text(row.figures, "waves", 0),
-        figure_text(row.figures, "crashes", 0), row.code.code_bytes);
+        figure_text(row.figures, "efficiency", 2), figure_text(row.figures, "per_row", 1),
+        whole(row.turn.vector), whole(row.turn.scalar), whole(row.turn.local),
+        whole(row.turn.memory), row.code.registers, figure_text(row.figures, "spilled", 0),
+        figure_text(row.figures, "waves", 0), figure_text(row.figures, "crashes", 0),
+        row.code.code_bytes);
   }
   return text;
 }
