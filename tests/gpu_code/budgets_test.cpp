@@ -8,6 +8,7 @@
 
 #include "gpu_code/cost_model.h"
 #include "gpu_code/null_gpu.h"
+#include "params/attention.h"
 #include "support/errors.h"
 #include "support/source_tree.h"
 
@@ -240,6 +241,27 @@ TEST(CostModel, TheSlowestRateAndTheLaunchMakeTheTime) {
       device, "prefill", 64, {tile_launch({.bytes = 8, .flops = 20'000'000})}, {tile_code()});
   EXPECT_NEAR(matrix.us(), 45, 1e-4);
   EXPECT_EQ(matrix.kernels[0].binds, "matrix");
+}
+
+TEST(CostModel, AttentionTakesTheInstructionsOfTheLoopThatReadsKeys) {
+  StepLaunch launch;
+  launch.listed.launch.shader = vulkan::Shader::attention_split;
+  launch.listed.launch.specialization = {{BX_ATTENTION_ALIGNED, 1},
+                                         {BX_ATTENTION_LANES, 4},
+                                         {BX_ATTENTION_UNITS, 4},
+                                         {BX_ATTENTION_SHARED, 1}};
+  launch.listed.label = "layer_0 attention";
+  launch.cost = {.bytes = 8, .flops = 2'000'000};
+  PipelineCode code;
+  code.subgroup_size = 64;
+  code.code.loops.resize(2);
+  code.code.loops[0].own = {.vector = 64, .products = 54, .buffer_bytes = 64};
+  code.code.loops[1].own = {.vector = 641, .products = 17, .local = 81};  // merges, once
+  // 1e6 products at two instructions each, as in the test of tiles.
+  const Prediction step = predict(parse_device(kDevice, "d"), "decode", 1, {launch}, {code});
+  ASSERT_EQ(step.kernels.size(), 1u);
+  EXPECT_EQ(step.kernels[0].label, "attention: attention_split d64");
+  EXPECT_NEAR(step.kernels[0].vector_us, 6.25, 1e-9);
 }
 
 TEST(CostModel, MeasurementsStandBesideThePrediction) {

@@ -92,8 +92,8 @@ struct Work {
   double vector = 0, local = 0;
 };
 
-/// The main loop tells the instructions for each product with a weight, or for each product of any
-/// kind, and the cost of the node tells the products.
+/// The main loop tells the instructions for each product with a weight, or with keys and values, or for
+/// each product of any kind, and the cost of the node tells the products.
 Work work_of(const Cost& cost, const PipelineCode& pipeline, const KernelFacts& facts) {
   const double products = static_cast<double>(cost.flops) / 2;
   const Executed turn = main_turn(pipeline, facts);
@@ -102,7 +102,9 @@ Work work_of(const Cost& cost, const PipelineCode& pipeline, const KernelFacts& 
     const double weights = products / facts.rows;
     return {all.vector / all.weights * weights, all.local / all.weights * weights};
   }
-  if (facts.kind == KernelKind::tile && turn.weights > 0)
+  const bool counts_products =
+      facts.kind == KernelKind::tile || facts.kind == KernelKind::attention;
+  if (counts_products && turn.weights > 0)
     return {turn.vector / turn.weights * products, turn.local / turn.weights * products};
   if (turn.products == 0) return {products, 0};
   return {std::max(1.0, turn.vector / turn.products) * products,
