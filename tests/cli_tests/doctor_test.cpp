@@ -110,6 +110,7 @@ TEST(DoctorCli, FindsAWrongKernel) {
   EXPECT_EQ(finished.status, 1) << finished.describe();
   const Json json = report(finished);
   EXPECT_EQ(json["is_right"], false);
+  EXPECT_EQ(json["problem_cause"], "result");
   EXPECT_NE(json["problem"].get<std::string>().find("add/"), std::string::npos) << json["problem"];
 }
 #endif

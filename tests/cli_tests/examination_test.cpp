@@ -8,11 +8,15 @@
 #include "doctor/doctor_report.h"
 #include "program.h"
 #include "support/errors.h"
+#include "support/small_models.h"
 #include "support/source_tree.h"
+#include "support/temporary_folder.h"
 #include "support/wrapped_backend.h"
 
 namespace bitaxon::test {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr const char* kOpening = "opening the device";
 constexpr const char* kRates = "rates of the device";
@@ -82,6 +86,7 @@ TEST_F(AnExamination, KeepsThePartsBeforeAFailure) {
   const Json json = tool::report_json(found);
   expect_keeps_to_schema("doctor", json);
   EXPECT_EQ(json["is_right"], false);
+  EXPECT_EQ(json["problem_cause"], "device");
   EXPECT_EQ(json["tokens"]["agreeing"], 2);
   EXPECT_EQ(json["rates"]["read_bytes_per_sec"], 1e9);
   const std::string text = tool::report_text(found);
@@ -95,8 +100,9 @@ TEST_F(AnExamination, NamesAFailureOnceAndNoFolder) {
   };
   const tool::Examination found = run();
   ASSERT_EQ(found.failures.size(), 1U);
-  EXPECT_TRUE(holds(found.failures[0], "device.c:3 was lost")) << found.failures[0];
-  EXPECT_FALSE(holds(found.failures[0], "/some")) << found.failures[0];
+  const std::string& failure = found.failures[0].text;
+  EXPECT_TRUE(holds(failure, "device.c:3 was lost")) << failure;
+  EXPECT_FALSE(holds(failure, "/some")) << failure;
   EXPECT_EQ(found.left_out.size(), 2U);
   EXPECT_TRUE(holds(found.left_out.back(), "prefill and decoding: the device has failed before"));
   EXPECT_EQ(found.rates.n_measured, 1) << "the other parts still run";
@@ -113,6 +119,56 @@ TEST_F(AnExamination, ReportsADeviceThatDoesNotOpen) {
   // A wrong request is no finding about the device.
   opening_fails_ = [] { throw Error(ErrorKind::unsupported, "--tiles: no matrix units"); };
   expect_error([&] { run(); }, ErrorKind::unsupported, {"--tiles"});
+}
+
+TEST_F(AnExamination, DoesNotBlameTheDeviceForAMissingModel) {
+  const TemporaryFolder folder;
+  lengths_.model = (folder / "tiny-missing").string();
+  const tool::Examination found = run();
+  ASSERT_EQ(found.failures.size(), 1U);
+  EXPECT_EQ(found.ops.size(), 2U);
+  EXPECT_TRUE(found.speed) << "the other parts still run";
+  const Json json = tool::report_json(found);
+  expect_keeps_to_schema("doctor", json);
+  EXPECT_TRUE(json["is_right"].is_null()) << json["is_right"];
+  EXPECT_EQ(json["problem_cause"], "installation");
+  const std::string text = tool::report_text(found);
+  EXPECT_TRUE(holds(text,
+                    "results: not known, because the installation is incomplete: tokens of the "
+                    "bundled model beside the CPU: expected the folder tiny-missing of the bundled "
+                    "model in share/bit-axon/models"))
+      << text;
+  EXPECT_FALSE(holds(text, folder.path().string())) << text;
+}
+
+TEST_F(AnExamination, DoesNotBlameTheDeviceForADamagedModel) {
+  const TemporaryFolder folder;
+  fs::copy(bundled_model_dir(), folder.path(), fs::copy_options::recursive);
+  write_text(folder / "config.json", "{");
+  lengths_.model = folder.path().string();
+  const tool::Examination found = run();
+  ASSERT_EQ(found.failures.size(), 1U);
+  EXPECT_EQ(found.failures[0].cause, tool::FailureCause::installation);
+  EXPECT_TRUE(holds(found.problem(), "config.json")) << found.problem();
+}
+
+TEST_F(AnExamination, TellsAFaultOfTheProgramFromOneOfTheDevice) {
+  on_part_ = [&](std::string_view part) {
+    if (part == kSpeed)
+      device_->before_allocation = [](std::size_t, BufferUse) {
+        throw Error(ErrorKind::internal, "a broken invariant");
+      };
+  };
+  tool::Examination found = run();
+  EXPECT_EQ(found.problem(), "prefill and decoding: a broken invariant");
+  EXPECT_EQ(found.is_right(), std::nullopt);
+  EXPECT_EQ(tool::report_json(found)["problem_cause"], "program");
+  EXPECT_TRUE(
+      holds(tool::report_text(found), "results: not known, because a part failed: prefill"));
+  // A failure of the device comes first.
+  found.failures.push_back({tool::FailureCause::device, "rates: the device was lost"});
+  EXPECT_EQ(found.problem(), "rates: the device was lost");
+  EXPECT_EQ(found.is_right(), false);
 }
 
 TEST_F(AnExamination, KeepsThePartsBeforeAnInterruption) {

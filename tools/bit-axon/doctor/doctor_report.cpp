@@ -131,17 +131,23 @@ std::string share_text(const Examination& found, BenchKind kind) {
                      limit_words(record->limit->rate), is_plural(record->limit->rate) ? "" : "s");
 }
 
-/// Whether the examination knows that all results are right.
-std::optional<bool> is_right(const Examination& found) {
-  if (!found.problem().empty()) return false;
-  return found.interrupted && !found.tokens ? std::nullopt : std::optional(true);
-}
-
 std::string result_text(const Examination& found) {
   const std::string problem = printable(found.problem(), 300);
   if (!found.wrong_result().empty()) return "wrong: " + problem;
-  if (!problem.empty()) return "the device failed: " + problem;
-  return is_right(found) ? "right" : "not known, because the examination was interrupted";
+  if (const PartFailure* failure = found.failure()) switch (failure->cause) {
+      case FailureCause::device:
+        return "the device failed: " + problem;
+      case FailureCause::installation:
+        return "not known, because the installation is incomplete: " + problem;
+      case FailureCause::program:
+        return "not known, because a part failed: " + problem;
+    }
+  return found.is_right() ? "right" : "not known, because the examination was interrupted";
+}
+
+Json problem_cause_json(const Examination& found) {
+  if (!found.wrong_result().empty()) return "result";
+  return found.failure() != nullptr ? Json(name_of(found.failure()->cause)) : Json(nullptr);
 }
 
 std::string verdict_lines(const Examination& found) {
@@ -238,7 +244,8 @@ Json speed_json(const std::optional<SpeedCheck>& speed) {
 std::string report_text(const Examination& found) {
   std::string text = device_lines(found) + ops_lines(found) + tokens_line(found) +
                      rate_lines(found) + speed_lines(found) + temperature_line(found);
-  for (const std::string& failure : found.failures) text += line("failed", printable(failure, 300));
+  for (const PartFailure& failure : found.failures)
+    text += line("failed", printable(failure.text, 300));
   for (const std::string& part : found.left_out) text += line("left out", part);
   return text + line("time", time_text(found.seconds)) + verdict_lines(found);
 }
@@ -247,8 +254,9 @@ Json report_json(const Examination& found) {
   const BuildInfo& build = build_info();
   const DeviceRates& best = found.rates.best;
   Json failures = Json::array();
-  for (const std::string& failure : found.failures) failures.push_back(printable(failure, 300));
-  const std::optional<bool> right = is_right(found);
+  for (const PartFailure& failure : found.failures)
+    failures.push_back(printable(failure.text, 300));
+  const std::optional<bool> right = found.is_right();
   return {{"version", build.version},
           {"commit", build.commit},
           {"compiler", build.compiler},
@@ -270,7 +278,8 @@ Json report_json(const Examination& found) {
           {"left_out", found.left_out},
           {"seconds", found.seconds},
           {"is_right", right ? Json(*right) : Json(nullptr)},
-          {"problem", text_json(printable(found.problem(), 300))}};
+          {"problem", text_json(printable(found.problem(), 300))},
+          {"problem_cause", problem_cause_json(found)}};
 }
 
 }  // namespace bitaxon::tool

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <regex>
 
 #include "bitaxon/error.h"
@@ -38,6 +40,42 @@ std::string without_folders(std::string text) {
   return std::regex_replace(text, folders, "$1");
 }
 
+/// A file that belongs to this program is missing or damaged.
+class FaultyInstallation : public Error {
+ public:
+  explicit FaultyInstallation(const std::string& message) : Error(ErrorKind::io, message) {}
+};
+
+/// The same rule for every part: only what a device reports is a failure of the device.
+FailureCause cause_of(const std::exception& error) {
+  if (dynamic_cast<const FaultyInstallation*>(&error) != nullptr) return FailureCause::installation;
+  const auto* known = dynamic_cast<const Error*>(&error);
+  return known != nullptr && known->kind() == ErrorKind::device ? FailureCause::device
+                                                                : FailureCause::program;
+}
+
+/// The folder of the bundled model.
+std::string bundled_model(const ExaminationLengths& lengths) {
+  // The report names no folder of the machine, so it cannot name the places that were searched.
+  const auto missing = [](std::string_view name) {
+    return FaultyInstallation(
+        fmt::format("expected the folder {0} of the bundled model in share/bit-axon/models of the "
+                    "installation, or in models beside the program; found it in neither",
+                    name));
+  };
+  if (!lengths.model.empty()) {
+    if (!std::filesystem::exists(lengths.model))
+      throw missing(std::filesystem::path(lengths.model).filename().string());
+    return lengths.model;
+  }
+  try {
+    return bundled_model_folder().string();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::io) throw;
+    throw missing("tiny-shakespeare");
+  }
+}
+
 /// An examination under way. Each part returns false when interrupted.
 class Doctor {
  public:
@@ -70,17 +108,13 @@ class Doctor {
   /// Compares greedy tokens of the bundled model with those of the CPU. A CPU is compared with the
   /// reference.
   bool compare_tokens() {
-    ModelRequest request;
-    request.model =
-        lengths_.model.empty() ? bundled_model_folder("bundled model").string() : lengths_.model;
-    const FoundModel model = find_model(request);
-    found_.model = std::filesystem::path(request.model).filename().string();
+    const std::string folder = bundled_model(lengths_);
+    found_.model = std::filesystem::path(folder).filename().string();
     LoadOptions load;
     load.precision = Precision::exact;
     load.largest_step = kAllOutputs;
-    const bool is_cpu = found_.backend == "cpu";
-    Session a = load_session(model, open_device(is_cpu ? "reference" : "cpu"), load);
-    Session b = load_session(model, opened_, load);
+    Session a = load_on_cpu(folder, load);
+    Session b = load_session(found_model(folder), opened_, load);
     ComparisonInput input;
     input.ids = prompt_ids(a.model.spec().vocab_size);
     input.pieces = {input.ids.size()};
@@ -131,6 +165,24 @@ class Doctor {
   }
 
  private:
+  static FoundModel found_model(const std::string& folder) {
+    ModelRequest request;
+    request.model = folder;
+    return find_model(request);
+  }
+
+  /// Loads the bundled model on the CPU, or on the reference if the CPU is examined. A file that
+  /// cannot be read is a fault of the installation.
+  Session load_on_cpu(const std::string& folder, const LoadOptions& load) const {
+    const OpenedDevice cpu = open_device(found_.backend == "cpu" ? "reference" : "cpu");
+    try {
+      return load_session(found_model(folder), cpu, load);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::io && error.kind() != ErrorKind::format) throw;
+      throw FaultyInstallation(error.what());
+    }
+  }
+
   const std::function<OpenedDevice()>& open_;
   OpenedDevice opened_;
   const ExaminationLengths& lengths_;
@@ -139,6 +191,18 @@ class Doctor {
 };
 
 }  // namespace
+
+std::string_view name_of(FailureCause cause) {
+  switch (cause) {
+    case FailureCause::device:
+      return "device";
+    case FailureCause::installation:
+      return "installation";
+    case FailureCause::program:
+      break;
+  }
+  return "program";
+}
 
 ExaminationLengths ExaminationLengths::for_software() {
   return {.n_greedy = 200, .rate_seconds = 2, .n_prompt = 64, .n_decode = 16, .presets = {"small"}};
@@ -154,9 +218,22 @@ std::string Examination::wrong_result() const {
   return {};
 }
 
+const PartFailure* Examination::failure() const {
+  const auto of_device = std::ranges::find(failures, FailureCause::device, &PartFailure::cause);
+  if (of_device != failures.end()) return &*of_device;
+  return failures.empty() ? nullptr : &failures.front();
+}
+
 std::string Examination::problem() const {
   const std::string wrong = wrong_result();
-  return wrong.empty() && !failures.empty() ? failures.front() : wrong;
+  return wrong.empty() && failure() != nullptr ? failure()->text : wrong;
+}
+
+std::optional<bool> Examination::is_right() const {
+  if (!wrong_result().empty()) return false;
+  if (failure() != nullptr)
+    return failure()->cause == FailureCause::device ? std::optional(false) : std::nullopt;
+  return interrupted && !tokens ? std::nullopt : std::optional(true);
 }
 
 Examination examine(const DeviceInfo& device, const std::function<OpenedDevice()>& open,
@@ -172,31 +249,33 @@ Examination examine(const DeviceInfo& device, const std::function<OpenedDevice()
       {"tokens of the bundled model beside the CPU", &Doctor::compare_tokens},
       {"rates of the device", &Doctor::measure_rates},
       {"prefill and decoding", &Doctor::measure_speed}};
-  std::string failure;  // the last one
+  std::string device_failure;  // the last one
   const auto leave_out = [&](const char* part, std::string_view reason) {
     found.left_out.push_back(fmt::format("{}: {}", part, reason));
   };
   for (const auto& [name, part] : parts) {
-    const bool is_first = name == parts[0].first;
-    if (interrupted || (!is_first && !doctor.is_open())) {
-      leave_out(name, doctor.is_open() || failure.empty() ? "interrupted"
-                                                          : "the device could not be opened");
+    if (!doctor.is_open() && !found.failures.empty()) {
+      leave_out(name, "the device could not be opened");
+      continue;
+    }
+    if (interrupted) {
+      leave_out(name, "interrupted");
       continue;
     }
     on_part(name);
     try {
       if (!(doctor.*part)()) leave_out(name, "interrupted");
     } catch (const std::exception& error) {
-      const auto* known = dynamic_cast<const Error*>(&error);
-      const bool device_failed = known != nullptr && known->kind() == ErrorKind::device;
-      if (is_first && !device_failed) throw;
+      const FailureCause cause = cause_of(error);
+      // Before the device is open, any other Error is about what was asked for.
+      if (!doctor.is_open() && cause != FailureCause::device) throw;
       // After a failure, a device throws the same Error in every call.
-      if (failure == error.what()) {
+      if (cause == FailureCause::device && device_failure == error.what()) {
         leave_out(name, "the device has failed before");
         continue;
       }
-      failure = error.what();
-      found.failures.push_back(fmt::format("{}: {}", name, without_folders(failure)));
+      if (cause == FailureCause::device) device_failure = error.what();
+      found.failures.push_back({cause, fmt::format("{}: {}", name, without_folders(error.what()))});
     }
   }
   doctor.end();

@@ -29,6 +29,20 @@ struct SpeedCheck {
   BenchedDevice device;
 };
 
+/// Why a part of an examination failed.
+enum class FailureCause : std::uint8_t {
+  device,        ///< a call of the device failed, or its memory did not suffice
+  installation,  ///< a file that belongs to this program is missing or damaged
+  program,       ///< anything else
+};
+std::string_view name_of(FailureCause cause);
+
+struct PartFailure {
+  FailureCause cause = FailureCause::device;
+  /// "prefill and decoding: vkQueueSubmit2: ..."; it names no folder of the machine.
+  std::string text;
+};
+
 struct Examination {
   DeviceInfo device;
   std::string backend;                  ///< "vulkan"
@@ -39,16 +53,19 @@ struct Examination {
   RateRange rates;
   std::optional<SpeedCheck> speed;
   std::optional<double> temperature_before, temperature_after;  ///< degrees Celsius
-  /// Parts in which the device failed, with the message, which names no folder.
-  std::vector<std::string> failures;
+  std::vector<PartFailure> failures;
   std::vector<std::string> left_out;  ///< parts that did not run to their end, with the reason
   bool interrupted = false;
   double seconds = 0;
 
   /// The first wrong result. Empty if all results that are there are right.
   std::string wrong_result() const;
-  /// The first wrong result. If no result is wrong, the first failure, which may be empty.
+  /// The first failure of the device. Without one, the first failure, or null if there is none.
+  const PartFailure* failure() const;
+  /// The first wrong result. If no result is wrong, the text of failure(), or nothing.
   std::string problem() const;
+  /// Whether all results are right. Empty if results are missing and the device is not at fault.
+  std::optional<bool> is_right() const;
 };
 
 /// How long the parts of an examination are.
@@ -63,9 +80,9 @@ struct ExaminationLengths {
   static ExaminationLengths for_software();
 };
 
-/// Examines the device that `open` opens. `on_part` tells what begins. A part in which the device fails
-/// is a failure of the examination, and the other parts are still there. Interrupted, the examination
-/// has the parts up to then. Throws Error if the device cannot be opened because of what was asked for.
+/// Examines the device that `open` opens. `on_part` tells what begins. A part that fails is among the
+/// failures, and the other parts are still there. Interrupted, the examination has the parts up to
+/// then. Throws Error if the device cannot be opened because of what was asked for.
 Examination examine(const DeviceInfo& device, const std::function<OpenedDevice()>& open,
                     const ExaminationLengths& lengths, const std::atomic<bool>& interrupted,
                     const std::function<void(std::string_view part)>& on_part);
