@@ -69,6 +69,8 @@ struct BX_API RateRange {
 
   /// Adds one measurement. A rate of 0 in `rates` was not measured and is ignored.
   void add(const DeviceRates& rates);
+  /// Adds the measurements of another range.
+  void add(const RateRange& more);
 };
 
 /// What the time of a step is compared with.
@@ -181,5 +183,8 @@ BX_API std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress = {},
     const std::atomic<bool>* interrupted = nullptr);
+/// Computes the limits of a device's records from its best rates, as measure() does. For rates that
+/// were added afterwards. `model` and `wish` are those that were measured.
+BX_API void set_limits(Model& model, const BenchWish& wish, BenchedDevice& device);
 
 }  // namespace bitaxon

@@ -203,6 +203,8 @@ BenchRate arithmetic_of(const Model& model, const DeviceRates& rates, std::int64
 /// Fills in the work and the limit of a record. A limit needs the rates of reading and computing.
 void judge(Model& model, std::int64_t batch_size, const DeviceRates& rates, BenchRecord& record) {
   record.n_tokens = record.test.n_tokens * batch_size;
+  record.work = {};
+  record.seconds_at = {};
   BenchLimit limit;
   for_each_step(
       record.test, batch_size, [&](std::int64_t n_rows, std::int64_t position, StepOutput output) {
@@ -295,6 +297,13 @@ void RateRange::add(const DeviceRates& rates) {
   add_one(&DeviceRates::dispatch_s, false);
 }
 
+void RateRange::add(const RateRange& more) {
+  const int n = n_measured + more.n_measured;
+  add(more.best);
+  add(more.worst);
+  n_measured = n;
+}
+
 std::optional<double> Spread::relative() const {
   if (n < 2) return std::nullopt;
   return (max - min) / median;
@@ -355,13 +364,16 @@ std::vector<BenchedDevice> measure(
   for (std::size_t d = 0; d < n_devices; ++d) {
     Model& model = *subjects[d].model;
     if (wish.profile) add_profiles(batches[d], model, tests, devices[d]);
-    for (std::size_t t = 0; t < tests.size(); ++t) {
-      BenchRecord& record = devices[d].records[t];
-      record.seconds = spread_of(std::move(seconds[t * n_devices + d]));
-      judge(model, wish.batch_size, devices[d].rates.best, record);
-    }
+    for (std::size_t t = 0; t < tests.size(); ++t)
+      devices[d].records[t].seconds = spread_of(std::move(seconds[t * n_devices + d]));
+    set_limits(model, wish, devices[d]);
   }
   return devices;
+}
+
+void set_limits(Model& model, const BenchWish& wish, BenchedDevice& device) {
+  for (BenchRecord& record : device.records)
+    judge(model, wish.batch_size, device.rates.best, record);
 }
 
 }  // namespace bitaxon

@@ -43,10 +43,12 @@ void expect_right(const Json& json) {
 }
 
 TEST(DoctorCli, FindsTheCpuRight) {
-  const Finished finished = run(kDoctor + Arguments{"--device", "cpu", "--json"});
+  const Finished finished = run({"doctor", "--quiet", "--device", "cpu", "--json"});
   EXPECT_EQ(finished.status, 0) << finished.describe();
   const Json json = report(finished);
   expect_right(json);
+  EXPECT_GE(json["device"]["threads"], 1);
+  EXPECT_EQ(json["speed"]["model"], "the small preset with random weights");
   EXPECT_EQ(json["ops"].size(), 2U);
   EXPECT_EQ(json["tokens"]["compared_with"], "reference");
 }
@@ -111,6 +113,7 @@ TEST(DoctorCli, FindsAWrongKernel) {
   const Json json = report(finished);
   EXPECT_EQ(json["is_right"], false);
   EXPECT_EQ(json["problem_cause"], "result");
+  EXPECT_TRUE(json["device"]["threads"].is_null()) << json["device"];
   EXPECT_NE(json["problem"].get<std::string>().find("add/"), std::string::npos) << json["problem"];
 }
 #endif

@@ -171,6 +171,39 @@ TEST_F(AnExamination, TellsAFaultOfTheProgramFromOneOfTheDevice) {
   EXPECT_EQ(found.is_right(), false);
 }
 
+TEST_F(AnExamination, TakesTheHighestRatesBeforeAndAfterTheSpeed) {
+  // A disturbance while the rates are measured, before the speed or after it.
+  for (const auto& [before, after] : {std::pair(1e9, 8e9), std::pair(8e9, 1e9)}) {
+    device_->rates = {.read_bytes_per_s = before, .f32_flops_per_s = before};
+    on_part_ = [&, during = after](std::string_view part) {
+      if (part == kSpeed) device_->rates = {.read_bytes_per_s = during, .f32_flops_per_s = during};
+    };
+    const tool::Examination found = run();
+    EXPECT_EQ(found.rates.best.read_bytes_per_s, 8e9);
+    EXPECT_EQ(found.rates.worst.read_bytes_per_s, 1e9);
+    // Once before the speed, in each of its three rounds, and once after it.
+    EXPECT_EQ(found.rates.n_measured, 5);
+    ASSERT_TRUE(found.speed);
+    for (const BenchRecord& record : found.speed->device.records)
+      EXPECT_DOUBLE_EQ(record.seconds_at[static_cast<std::size_t>(BenchRate::read)],
+                       static_cast<double>(record.work.stored_bytes) / 8e9);
+  }
+}
+
+TEST(ExaminationLengths, SuitTheDevice) {
+  const auto presets = [](const char* selector, const char* type) {
+    DeviceInfo info;
+    info.selector = selector;
+    info.type = type;
+    return tool::ExaminationLengths::for_device(info).presets;
+  };
+  const std::vector<std::string> small = {"small"};
+  EXPECT_EQ(presets("vulkan:0", "discrete").front(), "default");
+  EXPECT_EQ(presets("cpu", "cpu"), small);
+  EXPECT_EQ(presets("reference", "cpu"), small);
+  EXPECT_EQ(presets("vulkan:1", "cpu"), small);
+}
+
 TEST_F(AnExamination, KeepsThePartsBeforeAnInterruption) {
   on_part_ = [&](std::string_view part) { interrupted_ = part == kRates; };
   const tool::Examination found = run();

@@ -34,11 +34,14 @@ int run_command(const DoctorOptions& wanted) {
   wanted.device.check();
   check_preset(wanted.model);
   const DeviceInfo device = named_device(wanted.device.device);
-  const bool is_software =
-      (device.type == "cpu" && device.n_threads == 0) || device.selector == "reference";
-  ExaminationLengths lengths =
-      is_software ? ExaminationLengths::for_software() : ExaminationLengths();
-  if (!wanted.model.preset.empty()) lengths.presets = {wanted.model.preset};
+  ExaminationLengths lengths = ExaminationLengths::for_device(device);
+  if (!wanted.model.preset.empty())
+    lengths.presets = {wanted.model.preset};
+  else if (device.type == "cpu" && !wanted.output.quiet)
+    note_dim(
+        fmt::format("{} is a CPU: its speed is measured with the preset {}, unless --preset "
+                    "names another",
+                    printable(device.selector), lengths.presets.front()));
   const auto open = [&] { return open_device(device.selector, wanted.device.open_options()); };
   const Examination found =
       examine(device, open, lengths, catch_interrupts(), [&](std::string_view part) {
@@ -60,10 +63,9 @@ void add_doctor(CommandLine& line) {
       .type("DEVICE")
       .show_default();
   command
-      .add(
-          "--preset", wanted->model.preset,
-          "The shape of the model whose speed is measured (default: the largest of default, medium "
-          "and small that fits)")
+      .add("--preset", wanted->model.preset,
+           "The shape of the model whose speed is measured (default: small on a CPU, else the "
+           "largest of default, medium and small that fits)")
       .type("NAME")
       .not_empty();
   add_shader_option(command, wanted->device);

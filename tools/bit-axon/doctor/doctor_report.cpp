@@ -173,7 +173,7 @@ Json device_json(const DeviceInfo& device) {
           {"driver", text_json(printable(device.driver))},
           {"api_version", text_json(printable(device.api_version))},
           {"instruction_set", text_json(device.instruction_set)},
-          {"threads", device.n_threads},
+          {"threads", device.n_threads > 0 ? Json(device.n_threads) : Json(nullptr)},
           {"memory_total_bytes", device.memory_total_bytes},
           {"memory_available_bytes", device.memory_available_bytes},
           {"limits", properties_json(device.limits)},

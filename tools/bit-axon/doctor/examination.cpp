@@ -132,7 +132,9 @@ class Doctor {
     return !interrupted_;
   }
 
-  /// Measures prefill and decoding of the largest preset whose memory the device has.
+  /// Measures prefill and decoding of the largest preset whose memory the device has, and the rates
+  /// once more. Other programs may have disturbed the first measurement of the rates, and then the
+  /// limits that follow from them would be too low.
   bool measure_speed() {
     for (const std::string& preset : lengths_.presets) try {
         ModelRequest request;
@@ -151,7 +153,12 @@ class Doctor {
         const BenchSubject subject{found_.device.selector, &session.model};
         std::vector<BenchedDevice> measured = measure({&subject, 1}, wish, {}, &interrupted_);
         if (measured.empty()) return false;
-        found_.speed = SpeedCheck{session.model_name, std::move(measured.front())};
+        measure_rates();
+        BenchedDevice& device = measured.front();
+        found_.rates.add(device.rates);
+        device.rates = found_.rates;
+        set_limits(session.model, wish, device);
+        found_.speed = SpeedCheck{session.model_name, std::move(device)};
         return true;
       } catch (const OutOfMemory&) {
         found_.left_out.push_back(
@@ -204,8 +211,15 @@ std::string_view name_of(FailureCause cause) {
   return "program";
 }
 
-ExaminationLengths ExaminationLengths::for_software() {
-  return {.n_greedy = 200, .rate_seconds = 2, .n_prompt = 64, .n_decode = 16, .presets = {"small"}};
+ExaminationLengths ExaminationLengths::for_device(const DeviceInfo& device) {
+  ExaminationLengths lengths;
+  if (device.type != "cpu") return lengths;
+  lengths.presets = {"small"};
+  if (device.selector == "cpu") return lengths;
+  lengths.rate_seconds = 2;
+  lengths.n_prompt = 64;
+  lengths.n_decode = 16;
+  return lengths;
 }
 
 std::string Examination::wrong_result() const {

@@ -72,12 +72,13 @@ struct Examination {
 struct ExaminationLengths {
   std::string model = {};  ///< a folder in place of the bundled model
   std::int64_t n_greedy = 200;
-  double rate_seconds = 4;  ///< for all rates together
+  double rate_seconds = 4;  ///< for all rates together; again after the speed
   std::int64_t n_prompt = 512, n_decode = 64;
   std::vector<std::string> presets = {"default", "medium", "small"};  ///< the first that fits runs
 
-  /// For a device that is far slower than a GPU.
-  static ExaminationLengths for_software();
+  /// For a device of this kind. A CPU is far slower than a GPU. A software driver of Vulkan and the
+  /// reference are far slower than the backend for the CPU.
+  static ExaminationLengths for_device(const DeviceInfo& device);
 };
 
 /// Examines the device that `open` opens. `on_part` tells what begins. A part that fails is among the
