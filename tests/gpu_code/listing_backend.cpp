@@ -21,7 +21,8 @@ std::vector<vulkan::MemoryAccess> accesses_of(const vulkan::Launch& launch, cons
     if (binding.kind == vulkan::Binding::Kind::step ||
         binding.kind == vulkan::Binding::Kind::counters)
       continue;
-    vulkan::MemoryAccess access{0, binding.offset_bytes, binding.size_bytes, binding.access};
+    vulkan::MemoryAccess access{0, binding.offset_bytes + binding.skipped_bytes,
+                                binding.size_bytes - binding.skipped_bytes, binding.access};
     if (binding.kind == vulkan::Binding::Kind::scratch) {
       access.offset_bytes += plan.scratch[place].offset_bytes;
     } else if (const Value& value = plan.graph->value(binding.value);

@@ -26,7 +26,8 @@ class Resolver {
   const Node& node() const { return executable_.plan->node(place_).node(); }
 
   BoundRange resolve(const Binding& binding) const {
-    BoundRange range{VK_NULL_HANDLE, binding.offset_bytes, binding.size_bytes, binding.access};
+    BoundRange range{VK_NULL_HANDLE, binding.offset_bytes, binding.size_bytes, binding.access,
+                     binding.skipped_bytes};
     const Plan& plan = *executable_.plan;
     switch (binding.kind) {
       case Binding::Kind::step:

@@ -46,6 +46,7 @@ LaunchContext::PartBinding LaunchContext::bind_part(int index, Access access, st
   const std::size_t aligned = begin / kBufferAlignment * kBufferAlignment;
   part.offset = static_cast<std::uint32_t>((begin - aligned) / 4);
   part.binding.offset_bytes += aligned;
+  part.binding.skipped_bytes = begin - aligned;
   part.binding.size_bytes = begin - aligned + static_cast<std::size_t>(count) * 4;
   if (part.binding.size_bytes > caps.max_storage_buffer_bytes)
     throw Error(ErrorKind::unsupported,

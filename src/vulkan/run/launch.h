@@ -21,8 +21,8 @@
 
 namespace bitaxon::vulkan {
 
-/// The memory that one binding of a shader refers to: an exact range of bytes, and how the shader
-/// accesses the range.
+/// The memory that one binding of a shader refers to: a range of bytes, and how the shader accesses
+/// the range without the bytes that it skips.
 struct Binding {
   enum class Kind : std::uint8_t {
     step,      ///< the step buffer, which shaders only read
@@ -35,6 +35,9 @@ struct Binding {
   std::int32_t value = -1;
   std::size_t offset_bytes = 0;  ///< a multiple of kBufferAlignment
   std::size_t size_bytes = 0;    ///< a multiple of 4
+  /// The bytes at the beginning that the shader does not access. They are in the range only because a
+  /// binding must begin at a multiple of kBufferAlignment. Another launch may write them meanwhile.
+  std::size_t skipped_bytes = 0;
 };
 
 /// The number of workgroups along one axis. It is fixed, or it depends on the number of rows,

@@ -17,8 +17,8 @@ constexpr VkPipelineStageFlags2 kStages =
     VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_COPY_BIT;
 
 MemoryAccess access_of(const BoundRange& range) {
-  return {reinterpret_cast<std::uint64_t>(range.buffer), range.offset_bytes, range.size_bytes,
-          range.access};
+  return {reinterpret_cast<std::uint64_t>(range.buffer), range.offset_bytes + range.skipped_bytes,
+          range.size_bytes - range.skipped_bytes, range.access};
 }
 
 std::vector<MemoryAccess> accesses_of(const BoundLaunch& launch) {

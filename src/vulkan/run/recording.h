@@ -20,6 +20,7 @@ struct BoundRange {
   std::size_t offset_bytes = 0;
   std::size_t size_bytes = 0;
   Access access = Access::read;
+  std::size_t skipped_bytes = 0;  ///< as in Binding
 };
 
 /// A launch with its pipeline and with the memory of its bindings.
