@@ -155,7 +155,6 @@ class VulkanBackend final : public Backend {
     failure_.watch([&] { rates = vulkan::measure_rates(device_, memory_, pipelines_, transfer_); });
     return rates;
   }
-  int barrier_count() const { return last_barriers_; }
   const DeviceCaps& device_caps() const { return device_.caps(); }
 
  private:
@@ -186,7 +185,6 @@ class VulkanBackend final : public Backend {
   std::uint64_t submitted_ = 0;
   std::uint64_t done_ = 0;  ///< the latest step that is known to be done
   StepCounts last_step_;
-  int last_barriers_ = 0;
   bool timestamps_ = false;  ///< whether executables compiled from now on measure their times
   std::shared_ptr<VulkanExecutable> last_executable_;  ///< set only if it has timestamps
   const Recording* last_recording_ = nullptr;
@@ -215,8 +213,7 @@ Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const PlanCo
   executable->plan = std::move(plan);
   executable->context = context;
   executable->options = {.max_flops = options_.max_flops_per_submission,
-                         .timestamps = timestamps_ && device_.caps().timestamps,
-                         .without_barrier = options_.without_barrier};
+                         .timestamps = timestamps_ && device_.caps().timestamps};
   bind_launches(*executable, device_.caps(), pipelines_, [&](std::size_t size_bytes) {
     auto zeros = memory_.allocate(size_bytes, MemoryPurpose::activations, "counters");
     transfer_.upload(*zeros, 0, size_bytes, [](std::size_t, std::span<std::byte> to) {
@@ -254,7 +251,6 @@ Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
   });
   submitted_ = number;
 
-  last_barriers_ = recording.barrier_count();
   last_step_ = {.dispatches = executable->launches.size(),
                 .submissions = recording.commands().size(),
                 .bytes_to_device = recording.step_bytes(),
@@ -375,8 +371,6 @@ std::shared_ptr<Backend> open_vulkan_backend(const VulkanOptions& options) {
   if (options.shader_dir.empty()) backend->try_variants();
   return backend;
 }
-
-int barrier_count(const Backend& backend) { return vulkan_backend(backend).barrier_count(); }
 
 const DeviceCaps& device_caps(const Backend& backend) {
   return vulkan_backend(backend).device_caps();

@@ -39,16 +39,12 @@ struct VulkanOptions {
   /// Makes the device look like another device. May only remove capabilities. The backend calls this
   /// again whenever it describes the device, with the reduced capabilities and the real heaps.
   std::function<void(DeviceCaps&)> limit_caps = {};
-  int without_barrier = -1;  ///< see RecordOptions
 };
 
 /// Opens the backend. Throws Error(unsupported) with the reason if there is no loader, no driver or
 /// no suitable device. Throws Error(device) if a call fails.
 std::shared_ptr<Backend> open_vulkan_backend(const VulkanOptions& options);
 
-/// The number of barriers in the commands of the step that was submitted last, including the
-/// barrier at the beginning.
-int barrier_count(const Backend& backend);
 const DeviceCaps& device_caps(const Backend& backend);
 
 }  // namespace bitaxon::vulkan

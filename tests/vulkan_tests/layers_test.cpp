@@ -9,6 +9,7 @@
 #include "core/state_layout.h"
 #include "core/step.h"
 #include "formats/weight_format.h"
+#include "vulkan_tests/barriers.h"
 #include "vulkan_tests/test_device.h"
 
 namespace bitaxon::test {
@@ -18,10 +19,13 @@ constexpr std::int64_t kCols = 64;
 
 /// Runs two steps and returns the messages of the layers. Each step computes two products. The
 /// second product reads the result of the first product. The weight of the second product claims to
-/// have `claimed_rows` rows.
-std::vector<std::string> provoke(vulkan::VulkanOptions options, std::int64_t claimed_rows) {
+/// have `claimed_rows` rows. The barrier `without_barrier` of each step is left out.
+std::vector<std::string> provoke(std::int64_t claimed_rows, int without_barrier = -1) {
   vulkan::Messages messages;
+  vulkan::VulkanOptions options = test_options();
   options.messages = &messages;
+  options.hook = hook_barriers;
+  const BarrierWatch watch(messages, [&](int number) { return number == without_barrier; });
   {
     const auto backend = vulkan::open_vulkan_backend(options);
     const std::vector<float> values(kCols * kCols, 1);
@@ -48,25 +52,21 @@ std::vector<std::string> provoke(vulkan::VulkanOptions options, std::int64_t cla
 }
 
 TEST(Layers, ReportNothingForACorrectProgram) {
-  EXPECT_EQ(provoke(test_options(), kCols), std::vector<std::string>());
+  EXPECT_EQ(provoke(kCols), std::vector<std::string>());
 }
 
 TEST(Layers, DetectAMissingBarrierIfEnabled) {
-  vulkan::VulkanOptions options = test_options();
-  options.without_barrier = 1;
-  EXPECT_EQ(any_holds(provoke(options, kCols), "SYNC-HAZARD-READ-AFTER-WRITE"),
+  EXPECT_EQ(any_holds(provoke(kCols, 1), "SYNC-HAZARD-READ-AFTER-WRITE"),
             environment_enables("SYNCHRONIZATION_VALIDATION_EXT"));
 }
 
 TEST(Layers, DetectAMissingBarrierBetweenSubmissionsIfEnabled) {
-  vulkan::VulkanOptions options = test_options();
-  options.without_barrier = 0;
-  EXPECT_EQ(any_holds(provoke(options, kCols), "SYNC-HAZARD"),
+  EXPECT_EQ(any_holds(provoke(kCols, 0), "SYNC-HAZARD"),
             environment_enables("SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT"));
 }
 
 TEST(Layers, DetectAReadBeyondAWeightIfEnabled) {
-  EXPECT_EQ(any_holds(provoke(test_options(), 4 * kCols), "address out of bounds"),
+  EXPECT_EQ(any_holds(provoke(4 * kCols), "address out of bounds"),
             environment_enables("GPU_ASSISTED"));
 }
 

@@ -152,8 +152,7 @@ void Recording::end_commands(VkCommandBuffer commands) {
   check(device_.fn().vkEndCommandBuffer(commands), "vkEndCommandBuffer", "recording");
 }
 
-void Recording::barrier(VkCommandBuffer commands, const RecordOptions& options) {
-  if (n_barriers_++ == options.without_barrier) return;
+void Recording::barrier(VkCommandBuffer commands) {
   auto memory = structure<VkMemoryBarrier2>(VK_STRUCTURE_TYPE_MEMORY_BARRIER_2);
   memory.srcStageMask = kStages;
   memory.srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;
@@ -176,7 +175,7 @@ void Recording::record(const std::vector<BoundLaunch>& launches,
                            static_cast<std::uint32_t>(launches.size() + 1));
     fn.vkCmdWriteTimestamp2(commands, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, queries_.get(), 0);
   }
-  barrier(commands, options);  // makes this step wait for all earlier submissions
+  barrier(commands);  // makes this step wait for all earlier submissions
   HazardTracker hazards;
   std::int64_t flops = 0;
   for (std::size_t i = 0; i < launches.size(); ++i) {
@@ -186,7 +185,7 @@ void Recording::record(const std::vector<BoundLaunch>& launches,
       flops = 0;
     }
     flops += launches[i].cost.flops;
-    if (hazards.needs_barrier(accesses_of(launches[i]))) barrier(commands, options);
+    if (hazards.needs_barrier(accesses_of(launches[i]))) barrier(commands);
     record_launch(commands, launches[i], i);
     if (queries_)
       fn.vkCmdWriteTimestamp2(commands, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, queries_.get(),
@@ -194,7 +193,7 @@ void Recording::record(const std::vector<BoundLaunch>& launches,
   }
   if (result) {
     const MemoryAccess read = access_of(*result);
-    if (hazards.needs_barrier({&read, 1})) barrier(commands, options);
+    if (hazards.needs_barrier({&read, 1})) barrier(commands);
     const VkBufferCopy copy{result->offset_bytes, 0, result->size_bytes};
     fn.vkCmdCopyBuffer(commands, result->buffer, tokens_->handle(), 1, &copy);
   }

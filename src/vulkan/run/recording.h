@@ -40,9 +40,6 @@ struct RecordOptions {
   /// short, so that the operating system does not take the device for hung.
   std::int64_t max_flops = 0;
   bool timestamps = false;
-  /// The index of a barrier to leave out; -1 keeps all barriers. Barrier 0 is at the beginning. For
-  /// the test that shows that each barrier is needed.
-  int without_barrier = -1;
 };
 
 /// One copy of the commands of an executable. It has its own step buffer, which the commands read,
@@ -61,7 +58,6 @@ class Recording {
   const std::int32_t* tokens() const {
     return reinterpret_cast<const std::int32_t*>(tokens_->mapped());
   }
-  int barrier_count() const { return n_barriers_; }
   std::size_t step_bytes() const { return step_bytes_; }
   /// The time of each launch in nanoseconds. The submission must be done. Empty if the recording
   /// has no timestamps.
@@ -74,7 +70,7 @@ class Recording {
   void record(const std::vector<BoundLaunch>& launches, const std::optional<BoundRange>& result,
               const RecordOptions& options);
   void record_launch(VkCommandBuffer commands, const BoundLaunch& launch, std::size_t index);
-  void barrier(VkCommandBuffer commands, const RecordOptions& options);
+  void barrier(VkCommandBuffer commands);
   VkCommandBuffer begin_commands();
   void end_commands(VkCommandBuffer commands);
 
@@ -89,7 +85,6 @@ class Recording {
   QueryPoolHandle queries_;
   CommandPoolHandle pool_;
   std::vector<VkCommandBuffer> commands_;
-  int n_barriers_ = 0;
   std::size_t step_bytes_ = 0;
 };
 
