@@ -110,6 +110,17 @@ TEST(AttentionBlock, DividesTheSumsOfLargeHeadsAmongNarrowSubgroups) {
   EXPECT_LE(wide->across, 2U);
 }
 
+TEST(AttentionBlock, IsLeftOutWhereALaneHasTooFewRegisters) {
+  DeviceCaps caps = device_with({8, 8, 16}, 8);
+  for (const std::uint32_t head_dim : {80U, 112U, 160U, 256U})
+    EXPECT_TRUE(attention_block(caps, push_for(head_dim), 512).has_value()) << head_dim;
+  caps.lane_registers = 128;
+  for (const std::uint32_t head_dim : {80U, 112U, 160U, 256U})
+    EXPECT_FALSE(attention_block(caps, push_for(head_dim), 512).has_value()) << head_dim;
+  for (const std::uint32_t head_dim : {16U, 32U, 64U, 96U, 128U, 192U})
+    EXPECT_TRUE(attention_block(caps, push_for(head_dim), 512).has_value()) << head_dim;
+}
+
 TEST(AttentionBlock, IsLeftOutForOtherHeads) {
   const DeviceCaps caps = device_with({16, 16, 16}, 32);
   EXPECT_FALSE(attention_block(caps, push_for(72), 512).has_value()) << "not a multiple of 16";

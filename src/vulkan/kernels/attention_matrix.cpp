@@ -6,6 +6,7 @@
 #include "ops/attention.h"
 #include "shaders/params/attention_matrix.h"
 #include "vulkan/kernels/matrix_tile.h"
+#include "vulkan/kernels/product.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -17,6 +18,9 @@ constexpr std::uint32_t kLeastGroup = 128;
 /// devices have fewer registers for each invocation.
 constexpr std::uint32_t kSums = 32;
 constexpr std::uint32_t kWideSubgroup = 32;
+/// With few registers for each lane: the widest head, and the most sums. Intel's compiler spills more.
+constexpr std::uint32_t kWidestSmallHead = 192;
+constexpr std::uint32_t kMostSmallSums = 24;
 /// Workgroups that keep a device busy.
 constexpr std::int64_t kBusyGroups = 128;
 constexpr std::uint32_t kKeys = BX_ATTENTION_MATRIX_KEYS;
@@ -61,6 +65,9 @@ std::optional<AttentionBlock> block_of(const DeviceCaps& caps, const MatrixUnits
     // The invocations of a query are in one subgroup, and each has four keys or more.
     const std::uint32_t lanes = group / queries;
     if (lanes == 0 || lanes > units.subgroup_size || 4 * lanes > kKeys) continue;
+    if (has_small_lanes(caps) &&
+        (head_dim > kWidestSmallHead || queries * head_dim > group * kMostSmallSums))
+      return std::nullopt;
     AttentionBlock block{queries, 1, group / units.subgroup_size, 1};
     // Few fragments of queries and many of keys: each fragment of keys then serves one of queries.
     for (std::uint32_t across = 1; across <= std::min(block.subgroups, most_across); across *= 2) {
