@@ -43,10 +43,10 @@ layout(push_constant, scalar) uniform Push { SelectiveScanBackwardPush p; };
 
 const bool kHasDt = kDtWeightForm == BX_FORM_ABSENT;
 const uint kSums = 2 * kDState + 1;  // B, C and r
-// Sums over the workgroup are computed for this number of columns at a time. A workgroup has at most
-// 64 subgroups.
-const uint kColumns = 32;
-shared float parts[64 * kColumns];
+// Sums over the workgroup are computed for this number of columns at a time: all columns of 16 states,
+// also if two lanes share a channel. A subgroup has at least 4 lanes.
+const uint kColumns = 64;
+shared float parts[gl_WorkGroupSize.x / 4 * kColumns];
 
 // `channel` is the channel of this lane, and `part` is the index of the lane among the lanes of the
 // channel. Lanes beyond the last channel compute the last channel again; their `writes` is false.
