@@ -282,7 +282,13 @@ TEST_F(ModelFailure, IsReportedWhileADeviceIsOpened) {
       if (!is_fallible(call)) continue;
       SCOPED_TRACE(fault.describe());
       close();
-      meet(fault, [&] { open_with_probe(); });
+      meet(fault, [&] {
+        open_with_probe();
+        // A failure in the test or the measurement of a variant leaves it out, and the reason says so.
+        for (const VariantChoice& choice : backend_->caps().variants)
+          if (choice.reason.find(fault.call + "(") != std::string::npos)
+            throw Error(kind_of(fault.result), choice.reason);
+      });
     }
   reopen();
   expect_right_results();
