@@ -10,14 +10,14 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_vote : require
 
-// Whether this subgroup is the last of n that call this function with the same counter. Then it
-// sees everything that the others have written before their calls. All lanes must call this
-// function, in uniform control flow.
-bool is_last_subgroup(const uint counter, const uint n) {
+// Whether this subgroup is the last of n that call this function with the same counter and `counts`. Then
+// it sees everything that the others have written before their calls. All lanes must call this function,
+// in uniform control flow.
+bool is_last_subgroup(const uint counter, const uint n, const bool counts) {
   memoryBarrierBuffer();
   subgroupBarrier();
   bool is_last = false;
-  if (gl_SubgroupInvocationID == 0) {
+  if (counts && gl_SubgroupInvocationID == 0) {
     is_last = atomicAdd(counters[counter], 1u) == n - 1;
     if (is_last) atomicExchange(counters[counter], 0u);
   }

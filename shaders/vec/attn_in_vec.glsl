@@ -113,8 +113,9 @@ void write_cache(const uint matrix, const uint at, const uint word) {
     values[at] = word;
 }
 
-void write(const uint matrix, const uint first_out) {
-  const uint width = width_of(matrix);
+// Writes the outputs of the subgroup, which has none beyond the last block.
+void write(const uint matrix, const uint first_out, const bool has_work) {
+  const uint width = has_work ? width_of(matrix) : 0;
   const uint from = gl_SubgroupID * kOuts * kRows;
   for (uint j = 0; j < MV_SUMS_OF_LANE; ++j) {
     const uint i = mat_vec_sum_index(j);
@@ -224,22 +225,20 @@ void main() {
   load_codebooks(gl_WorkGroupID.x * gl_NumSubgroups, q_blocks, kv_blocks);
   uint block = gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID;
   const bool has_work = block < q_blocks + 2 * kv_blocks;  // uniform in the subgroup
-  if (!has_work) {
-    if (!kWholeGroups) return;
-    block = 0;
-  }
+  if (!has_work) block = 0;
   uint matrix = 0;
   if (block >= q_blocks) {
     block -= q_blocks;
     matrix = 1 + block / kv_blocks;
     block %= kv_blocks;
   }
-  multiply(matrix, block * kOuts);
-  if (!has_work) return;
-  write(matrix, block * kOuts);
-  if (!kTurns || matrix == 2) return;
+  if (has_work || kWholeGroups) multiply(matrix, block * kOuts);
+  // From here on, subgroups without work take part in all barriers: llvmpipe of Mesa 25 and 26 makes a
+  // barrier of a subgroup one of the workgroup, and leaves out what follows if a subgroup has ended.
+  write(matrix, block * kOuts, has_work);
+  if (!kTurns) return;
   const uint head = block * kOuts / kHeadDim;
   const uint counter = head + (matrix == 1 ? p.q_width / kHeadDim : 0);
-  if (!is_last_subgroup(counter, kHeadDim / kOuts)) return;
-  for (uint row = 0; row < step_.n_rows; ++row) turn(matrix, row, head * kHeadDim);
+  if (is_last_subgroup(counter, kHeadDim / kOuts, has_work && matrix != 2))
+    for (uint row = 0; row < step_.n_rows; ++row) turn(matrix, row, head * kHeadDim);
 }
