@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <map>
 
 #include "gpu_code/machine_code.h"
 
@@ -97,17 +96,8 @@ MachineCode machine_code(const std::vector<CodeBlock>& blocks) {
     code.loops.push_back(
         {.first = loop.first, .last = loop.last, .parent = loop_around(loop.first, k)});
   }
-  for (std::size_t block = 0; block < blocks.size(); ++block) {
-    const Instructions& n = blocks[block].counts;
-    int loop = loop_around(block, -1);
-    if (loop < 0) {
-      code.outside += n;
-      continue;
-    }
-    code.loops[static_cast<std::size_t>(loop)].own += n;
-    for (; loop >= 0; loop = code.loops[static_cast<std::size_t>(loop)].parent)
-      code.loops[static_cast<std::size_t>(loop)].whole += n;
-  }
+  for (std::size_t block = 0; block < blocks.size(); ++block)
+    code.add(blocks[block].counts, loop_around(block, -1));
   return code;
 }
 

@@ -54,20 +54,20 @@ Instructions& Instructions::operator+=(const Instructions& other) {
   return *this;
 }
 
+void MachineCode::add(const Instructions& n, int loop) {
+  if (loop < 0) {
+    outside += n;
+    return;
+  }
+  loops[static_cast<std::size_t>(loop)].own += n;
+  for (; loop >= 0; loop = loops[static_cast<std::size_t>(loop)].parent)
+    loops[static_cast<std::size_t>(loop)].whole += n;
+}
+
 MachineCode machine_code(const std::vector<CodeLine>& lines) {
   MachineCode code;
   code.loops = find_loops(lines);
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    const Instructions& n = lines[i].counts;
-    int loop = loop_at(code.loops, i);
-    if (loop < 0) {
-      code.outside += n;
-      continue;
-    }
-    code.loops[static_cast<std::size_t>(loop)].own += n;
-    for (; loop >= 0; loop = code.loops[static_cast<std::size_t>(loop)].parent)
-      code.loops[static_cast<std::size_t>(loop)].whole += n;
-  }
+  for (std::size_t i = 0; i < lines.size(); ++i) code.add(lines[i].counts, loop_at(code.loops, i));
   return code;
 }
 

@@ -42,6 +42,9 @@ struct Loop {
 struct MachineCode {
   Instructions outside;     ///< in no loop
   std::vector<Loop> loops;  ///< in the order of their first instructions
+
+  /// Adds instructions whose innermost loop is this one; -1: none.
+  void add(const Instructions& n, int loop);
 };
 
 /// One instruction.
