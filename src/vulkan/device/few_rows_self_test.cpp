@@ -37,7 +37,20 @@ TrialWeight affine(std::int64_t n_matrices, std::int64_t rows, std::int64_t cols
                        numbers, bits == 4 ? 1.F / 64 : 1.F / 1024);
 }
 
-/// Compares the products of few rows, in both precisions, with sums of decoded weights.
+/// Compares what `results` computes in both precisions with expected numbers. Describes the first result
+/// that is wrong, or returns an empty string.
+std::string problem_beside(const std::vector<float>& expected, const std::string& what,
+                           const std::function<std::vector<float>(Precision)>& results) {
+  for (const Precision precision : {Precision::exact, Precision::fast}) {
+    const double error = relative_error(results(precision), expected);
+    if (!(error <= tolerance_of(precision)))  // also for NaN
+      return fmt::format("{} is off by {:.2g} (relative L2), at most {:.2g} is expected", what,
+                         error, tolerance_of(precision));
+  }
+  return "";
+}
+
+/// Compares the products of few rows with sums of decoded weights.
 std::string product_problem(Backend& backend, const TrialWeight& stored, std::uint32_t n_rows,
                             Numbers& numbers) {
   constexpr auto n_cols = static_cast<std::size_t>(kCols);
@@ -55,15 +68,9 @@ std::string product_problem(Backend& backend, const TrialWeight& stored, std::ui
                static_cast<double>(x[row * n_cols + c]);
       expected.push_back(static_cast<float>(sum));
     }
-  for (const Precision precision : {Precision::exact, Precision::fast}) {
-    const double error =
-        relative_error(multiply(backend, weight, x, n_rows, n_rows, precision), expected);
-    if (!(error <= tolerance_of(precision)))
-      return fmt::format(
-          "products are off by {:.2g} (relative L2) for {} and {} rows, at most {:.2g} is expected",
-          error, stored.desc.format_name(), n_rows, tolerance_of(precision));
-  }
-  return "";
+  return problem_beside(
+      expected, fmt::format("a product of {} and {} rows", stored.desc.format_name(), n_rows),
+      [&](Precision precision) { return multiply(backend, weight, x, n_rows, n_rows, precision); });
 }
 
 /// A graph whose kernels multiply by affine codes, beside its name in messages.
@@ -73,7 +80,7 @@ struct Layer {
   std::size_t n_results;
 };
 
-/// What the graphs of layers have in common: a trial, and weights with codes of so many bits.
+/// Builds the graph of a layer in a trial. Its matrices have codes of `bits` bits.
 class LayerBuilder {
  public:
   LayerBuilder(Backend& backend, int bits, std::uint32_t n_rows, Numbers& numbers)
@@ -182,21 +189,15 @@ Layer experts_layer(LayerBuilder build) {
       kCols);
 }
 
-/// Compares the kernels of a layer, in both precisions, with the plain kernels.
+/// Compares the kernels of a layer with the plain kernels.
 std::string layer_problem(Backend& backend, const Layer& layer, int bits,
                           const std::function<void(bool)>& use_variant) {
   use_variant(false);
   const std::vector<float> expected = run(backend, layer.trial, Precision::exact, layer.n_results);
   use_variant(true);
-  for (const Precision precision : {Precision::exact, Precision::fast}) {
-    const double error =
-        relative_error(run(backend, layer.trial, precision, layer.n_results), expected);
-    if (!(error <= tolerance_of(precision)))
-      return fmt::format(
-          "{} with codes of {} bits is off by {:.2g} (relative L2), at most {:.2g} is expected",
-          layer.name, bits, error, tolerance_of(precision));
-  }
-  return "";
+  return problem_beside(
+      expected, fmt::format("{} with codes of {} bits", layer.name, bits),
+      [&](Precision precision) { return run(backend, layer.trial, precision, layer.n_results); });
 }
 
 }  // namespace
