@@ -70,8 +70,9 @@ export HOME=/root
 $commands" in_root "$@"
 }
 
-# matrix_glslc: prints the compiler of the shaders for matrix units. Debian 12's glslc is too old for
-# them, so it is that of a Debian 13, the system of tests/drivers/run. Prints nothing if there is none.
+# matrix_glslc: prints the path of a glslc that compiles the shaders for matrix units. That of Debian 12
+# is too old, so this function installs one in the Debian 13 of tests/drivers/run. Without root or
+# debootstrap it prints nothing.
 matrix_glslc() {
   local system=$root/build/roots/drivers-trixie script=$root/build/matrix-glslc
   if [[ $(getconf GNU_LIBC_VERSION) != "glibc 2.36" ]]; then

@@ -108,7 +108,7 @@ float log1p_any(const float x) { return x <= 1.0 ? log1p_of(x) : log_of(1.0 + x)
 float fused(const float a, const float b, const float c) {
   precise const float product = a * b;
   precise const float sum = product + c;
-  // The correction would turn infinities into NaN. The sum of a finite number and an infinity is none.
+  // The correction would turn an infinite sum into NaN.
   if (!(abs(sum) < 1e30)) return sum;
   // Split into parts of 12 bits, whose products are exact.
   const float a_high = uintBitsToFloat(floatBitsToUint(a) & 0xfffff000u);

@@ -60,7 +60,7 @@ struct Examination {
 
   /// The first wrong result. Empty if all results that are there are right.
   std::string wrong_result() const;
-  /// The first failure of the device. Without one, the first failure, or null if there is none.
+  /// The first failure of the device, or else the first other failure. Null if nothing failed.
   const PartFailure* failure() const;
   /// The first wrong result. If no result is wrong, the text of failure(), or nothing.
   std::string problem() const;
